@@ -1,0 +1,1 @@
+"""Execution adapters: one contract, and the venues that speak it."""

@@ -1,0 +1,233 @@
+"""The adapter contract: what every venue can be asked, and the words it answers with.
+
+Pure. Outcomes are unions, never exceptions: an adapter raises only for bugs. An adapter is proven
+by the contract suite and changes no line of the lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Literal, Protocol
+
+import msgspec
+
+OrderSide = Literal["buy", "sell"]
+OrderState = Literal["open", "partial", "filled", "canceled", "expired"]
+
+
+class OrderCtx(msgspec.Struct, frozen=True):
+    """What is wanted: one eligible signal, sized and described, before the venue's rules apply.
+
+    Quantities and prices are Decimal in base and quote units; times are UTC epoch milliseconds.
+    `qty` is None where the venue sizes the order itself (order_size_usd / price).
+    """
+
+    client_order_id: str
+    symbol: str
+    side: OrderSide
+    qty: Decimal | None
+    order_type: str
+    price: Decimal | None
+    tif: str
+    ts_ms: int
+    event_ts_ms: int
+    signal_id: str
+    signal_row_id: int | None = None
+    regime: str | None = None
+    scenario: str | None = None
+    warmup: bool | None = None
+    guard_reason: str | None = None
+    consistency: float | None = None
+    weak_signal_throttle: bool | None = None
+    tick_size: Decimal | None = None
+    step_size: Decimal | None = None
+    min_notional: Decimal | None = None
+    costs_bps: Decimal | None = None
+    metadata: dict[str, str] | None = None
+
+
+class Order(msgspec.Struct, frozen=True):
+    """The order exactly as it will be sent; the row keeps it, and a re-send uses the row.
+
+    `send_before_ms` (exchange clock) is the latest time stamp it may be signed with, `recv_window_ms`
+    how long after that the venue may still take it; None where the venue has no such fence.
+    """
+
+    client_order_id: str
+    symbol: str
+    side: OrderSide
+    order_type: str
+    tif: str
+    qty: Decimal
+    price: Decimal | None
+    signal_id: str
+    position_side: str = "BOTH"
+    send_before_ms: int | None = None
+    recv_window_ms: int | None = None
+
+
+class Reject(msgspec.Struct, frozen=True):
+    """`prepare` says no: nothing was sent. `code` is a fixed reason code, `text` says why."""
+
+    code: str
+    text: str
+
+
+class OrderUpdate(msgspec.Struct, frozen=True):
+    """The venue's present word on one order; cumulative, so applying it twice changes nothing."""
+
+    client_order_id: str
+    state: OrderState
+    filled_qty: Decimal
+    average_price: Decimal | None = None
+    exchange_order_id: str | None = None
+    event_ms: int | None = None
+    fee: Decimal | None = None
+    reason: str | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The venue has the order; `update` is what became of it so far."""
+
+    update: OrderUpdate
+    sent_ts_ms: int | None = None
+    ack_ts_ms: int | None = None
+
+
+class Rejected(msgspec.Struct, frozen=True):
+    """Provably not accepted."""
+
+    code: str
+    text: str
+
+
+class NotSent(msgspec.Struct, frozen=True):
+    """Provably never left the host; may be tried again. `retry_at_ms` when a deadline is known (wall clock)."""
+
+    code: str
+    text: str
+    retry_at_ms: int | None = None
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """Sent, perhaps accepted: only `lookup` may say."""
+
+    why: str
+
+
+SubmitResult = Accepted | Rejected | NotSent | Unknown
+
+
+class Found(msgspec.Struct, frozen=True):
+    """The venue has the order. `same_terms` is False when it differs from the row."""
+
+    update: OrderUpdate
+    same_terms: bool = True
+
+
+class ProvenAbsent(msgspec.Struct, frozen=True):
+    """The order was not accepted and never will be."""
+
+
+class NotYet(msgspec.Struct, frozen=True):
+    """No proof either way; ask again at `until_ms` (wall clock)."""
+
+    until_ms: int
+    why: str
+
+
+LookupResult = Found | ProvenAbsent | NotYet
+
+
+class ExecResult(msgspec.Struct, frozen=True):
+    """What one submission came to, for logs, metrics and the row's meta_json."""
+
+    status: str
+    client_order_id: str
+    exchange_order_id: str | None = None
+    reject_reason: str | None = None
+    latency_ms: float | None = None
+    slippage_bps: Decimal | None = None
+    rounding_applied: bool = False
+    sent_ts_ms: int | None = None
+    ack_ts_ms: int | None = None
+    meta: dict[str, str] | None = None
+
+
+class CancelResult(msgspec.Struct, frozen=True):
+    """`done` is True when the order no longer works; `text` says why not."""
+
+    done: bool
+    text: str = ""
+
+
+class AmendResult(msgspec.Struct, frozen=True):
+    """`done` is True when the order now has the new terms."""
+
+    done: bool
+    text: str = ""
+
+
+class Fill(msgspec.Struct, frozen=True):
+    """One trade of one order; unique by `trade_id` within the symbol."""
+
+    client_order_id: str
+    trade_id: str
+    qty: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_asset: str
+    ts_ms: int
+
+
+class ExecutionAdapter(Protocol):
+    """A venue. One instance serves all lanes; calls for different symbols may overlap."""
+
+    @property
+    def name(self) -> str:
+        """The adapter's name, kept in each row's meta_json."""
+
+    @property
+    def batch_max(self) -> int:
+        """Orders per lane and reservation: 1 wherever a wire is touched."""
+
+    @property
+    def order_id_prefix(self) -> str | None:
+        """Rows get `order_id = prefix + signal_id` and no client order id; None: the client order id itself."""
+
+    def prepare(self, ctx: OrderCtx) -> Order | Reject:
+        """The order as it will be sent, or why there will be none; no I/O."""
+
+    async def submit(self, order: Order) -> SubmitResult:
+        """Send once. Never retries by itself and never raises for the world's faults."""
+
+    async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
+        """What became of an order that may have been sent (DESIGN 4); may be repeated."""
+
+    def updates(self) -> AsyncIterator[OrderUpdate]:
+        """Later news of accepted orders, at least once, in any order; ends when the adapter closes."""
+
+    async def cancel(self, client_order_id: str, symbol: str) -> CancelResult:
+        """Ask for the order to stop working; may be repeated."""
+
+    async def amend(self, client_order_id: str, symbol: str, qty: Decimal, price: Decimal) -> AmendResult:
+        """Change a working limit order."""
+
+    async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill]:
+        """The trades of `symbol` since `since_ms`."""
+
+    async def get_position(self, symbol: str) -> Decimal:
+        """The signed position in base units."""
+
+    async def get_balance(self) -> dict[str, Decimal]:
+        """Free balance by asset."""
+
+    async def open_orders(self, symbol: str) -> Sequence[OrderUpdate]:
+        """Orders of ours that still work."""
+
+    async def flush(self) -> None:
+        """Finish what is buffered."""
+
+    async def close(self) -> None:
+        """Release connections; ends `updates()`."""

@@ -1,0 +1,1 @@
+"""Settings, their layers and origins, and the seams to time and chance."""

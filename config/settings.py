@@ -1,0 +1,254 @@
+"""Every knob of the worker: its name with its unit, its default, its bounds and why.
+
+Pure: no file and no environment is read here; `config.load` merges the layers and calls
+`Settings.model_validate`. Names and defaults are the public contract of the YAML file.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Mode(StrEnum):
+    """Where orders go."""
+
+    DRY_RUN = "dry_run"
+    PAPER = "paper"
+    TESTNET = "testnet"
+    LIVE = "live"
+
+    @property
+    def touches_exchange(self) -> bool:
+        """True where real or demo orders leave the host; the strict defaults apply there."""
+        return self in (Mode.TESTNET, Mode.LIVE)
+
+
+class SinkKind(StrEnum):
+    """Where the producer writes signals."""
+
+    JSONL = "jsonl"
+    SQLITE = "sqlite"
+    AUTO = "auto"
+
+
+class Node(BaseModel):
+    """A strict settings node: unknown keys are errors, values are immutable, inputs stay out of messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+Symbol = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Za-z0-9]{2,20}$")]
+
+
+class Sink(Node):
+    """What the producer writes, and the output folder."""
+
+    kind: SinkKind = SinkKind.AUTO
+    base_dir: Path = Path("./runtime")
+
+
+class Source(Node):
+    """Where signals are read; bounds keep memory flat whatever the backlog."""
+
+    base_dir: Path | None = None
+    max_line_bytes: int = Field(default=65_536, ge=1_024, le=16_777_216)
+    # 256 KiB: about 1 200 signals, one batch; larger reads gain nothing and cost memory.
+    chunk_bytes: int = Field(default=262_144, ge=4_096, le=16_777_216)
+    # A hot file is stat-ed this often even when a wake-up hint was lost.
+    poll_ms: int = Field(default=50, ge=5, le=10_000)
+    rescan_ms: int = Field(default=1_000, ge=50, le=60_000)
+    # An unterminated last line is taken once the file was quiet for this long.
+    quiet_ms: int = Field(default=1_000, ge=10, le=60_000)
+    # WITHOUT ROWID tables: rows up to this much older than the newest are still looked for.
+    lookback_ms: int = Field(default=600_000, ge=0, le=86_400_000)
+    recount_ms: int = Field(default=600_000, ge=100, le=86_400_000)
+    sqlite_busy_timeout_ms: int = Field(default=2_000, ge=0, le=60_000)
+
+
+class RateLimit(Node):
+    """How fast orders may leave."""
+
+    max_qps: float | None = Field(default=10, ge=0.1, le=100_000)
+    max_concurrency: int = Field(default=2, ge=1, le=64)
+
+
+class Retry(Node):
+    """Answered attempts; what was provably not sent is retried within the signal's life."""
+
+    max_attempts: int = Field(default=3, ge=1, le=100)
+    backoff_ms: int = Field(default=500, ge=1, le=60_000)
+
+
+class Business(Node):
+    """Thresholds and sizes."""
+
+    long_score_threshold: float = Field(default=0.5, allow_inf_nan=False)
+    short_score_threshold: float = Field(default=-0.5, allow_inf_nan=False)
+    base_order_qty: Decimal = Field(default=Decimal("100.0"), gt=0, allow_inf_nan=False)
+    order_size_usd: Decimal = Field(default=Decimal("100.0"), gt=0, allow_inf_nan=False)
+
+
+class OrderType(StrEnum):
+    """How an order is priced."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+
+
+class TimeInForce(StrEnum):
+    """How long an order works."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class OrderSettings(Node):
+    """What kind of order a signal becomes."""
+
+    type: OrderType = OrderType.MARKET
+    tif: TimeInForce = TimeInForce.GTC
+    price_max_age_ms: int = Field(default=2_000, ge=1, le=600_000)
+
+
+class Cost(Node):
+    """Assumed costs, in basis points."""
+
+    slippage_bps: Decimal = Field(default=Decimal("1.0"), ge=0, le=10_000, allow_inf_nan=False)
+    fee_bps: Decimal = Field(default=Decimal("1.93"), ge=-10_000, le=10_000, allow_inf_nan=False)
+
+
+class Staleness(Node):
+    """How old a signal may be when it is sent; null: 60 000 on testnet and live, off otherwise."""
+
+    max_age_ms: int | None = Field(default=None, ge=1_000, le=600_000)
+
+
+class Precheck(Node):
+    """Checks of the signal's own state; null: on for testnet and live."""
+
+    enabled: bool | None = None
+
+
+class Risk(Node):
+    """Hard limits; live refuses to start while one is null."""
+
+    max_order_usd: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_orders_per_minute: int | None = Field(default=None, ge=1)
+    max_position_usd: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class Debug(Node):
+    """Extra outputs."""
+
+    log_skipped_signals: bool = False
+
+
+class Http(Node):
+    """The status server; loopback by default."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=9109, ge=0, le=65_535)
+
+
+class LogLevel(StrEnum):
+    """How much is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How standard error is written; auto: human on a terminal, JSON elsewhere."""
+
+    AUTO = "auto"
+    HUMAN = "human"
+    JSON = "json"
+
+
+class Log(Node):
+    """Logging."""
+
+    level: LogLevel = LogLevel.INFO
+    format: LogFormat = LogFormat.AUTO
+
+
+class RunSource(StrEnum):
+    """Why the worker runs; copied into every record."""
+
+    PROD = "prod"
+    MAINTENANCE = "maintenance"
+    SMOKE = "smoke"
+    ASYNC_TEST = "async_test"
+
+
+class Execution(Node):
+    """The `execution:` node."""
+
+    enabled: bool = True
+    mode: Mode = Mode.DRY_RUN
+    symbols: tuple[Symbol, ...] = ("BTCUSDT", "ETHUSDT")
+    run_source: RunSource = RunSource.PROD
+    keep_days: int | None = Field(default=None, ge=1, le=36_500)
+    sink: Sink = Sink()
+    source: Source = Source()
+    rate_limit: RateLimit = RateLimit()
+    retry: Retry = Retry()
+    business: Business = Business()
+    order: OrderSettings = OrderSettings()
+    cost: Cost = Cost()
+    staleness: Staleness = Staleness()
+    precheck: Precheck = Precheck()
+    risk: Risk = Risk()
+    debug: Debug = Debug()
+    http: Http = Http()
+    log: Log = Log()
+
+    @property
+    def output_dir(self) -> Path:
+        """The output folder (V13_OUTPUT_DIR)."""
+        return self.sink.base_dir
+
+    @property
+    def signals_dir(self) -> Path:
+        """The folder signals are read from."""
+        return self.source.base_dir if self.source.base_dir is not None else self.sink.base_dir
+
+    @property
+    def max_age_ms(self) -> int | None:
+        """The staleness limit in force, by mode; None means off."""
+        if self.staleness.max_age_ms is not None:
+            return self.staleness.max_age_ms
+        return 60_000 if self.mode.touches_exchange else None
+
+
+class Broker(Node):
+    """The `broker:` node."""
+
+    name: str = "binance-futures"
+    api_key_env: str = "BINANCE_API_KEY"
+    secret_env: str = "BINANCE_API_SECRET"
+    testnet: bool | None = None
+    mock_enabled: bool | None = None
+    rest_url: str | None = None
+    stream_url: str | None = None
+    recv_window_ms: int = Field(default=5_000, ge=100, le=60_000)
+    absence_margin_ms: int = Field(default=10_000, ge=0, le=600_000)
+    visibility_ms: int = Field(default=60_000, ge=0, le=600_000)
+    absence_spacing_ms: int = Field(default=5_000, ge=0, le=60_000)
+
+
+class Settings(BaseModel):
+    """The merged configuration: our two nodes; foreign top-level nodes never reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    execution: Execution = Execution()
+    broker: Broker = Broker()

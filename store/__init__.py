@@ -1,0 +1,1 @@
+"""The execution store: reservations, outcomes, source positions and their projections."""

@@ -1,0 +1,1 @@
+"""Signal streams: files and tables in, decoded signals with their source positions out."""

@@ -1,0 +1,1 @@
+"""The daemon and its command line: everything that ties source, store and adapters together."""

@@ -1,0 +1,101 @@
+"""Dry-run: every order is filled at once, at the signal's own price, and nothing leaves the process.
+
+It takes the same way as a real venue (reserved, submitted, settled); only the wire is missing, so an
+order that was in flight at a crash is proven absent without a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+
+from adapters.contract import (
+    Accepted,
+    AmendResult,
+    CancelResult,
+    Fill,
+    LookupResult,
+    Order,
+    OrderCtx,
+    OrderUpdate,
+    ProvenAbsent,
+    Reject,
+    SubmitResult,
+)
+
+# One reservation may cover a whole read of the source: no order can be doubled where none is sent.
+BATCH_MAX = 1_200
+
+
+class DryRunAdapter:
+    """The `ExecutionAdapter` that only records. `base_order_qty` is the quantity of every order."""
+
+    name = "dry_run"
+    batch_max = BATCH_MAX
+    order_id_prefix = "dryrun:"
+
+    def __init__(self, *, base_order_qty: Decimal) -> None:
+        self._qty = base_order_qty
+
+    def prepare(self, ctx: OrderCtx) -> Order | Reject:
+        """The order with the base quantity; never rejected."""
+        return Order(
+            client_order_id=ctx.client_order_id,
+            symbol=ctx.symbol,
+            side=ctx.side,
+            order_type=ctx.order_type,
+            tif=ctx.tif,
+            qty=self._qty,
+            price=ctx.price,
+            signal_id=ctx.signal_id,
+        )
+
+    async def submit(self, order: Order) -> SubmitResult:
+        """Filled in full, at once."""
+        return Accepted(
+            OrderUpdate(
+                client_order_id=order.client_order_id,
+                state="filled",
+                filled_qty=order.qty,
+                average_price=order.price,
+            )
+        )
+
+    async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
+        """Nothing was ever sent."""
+        return ProvenAbsent()
+
+    async def updates(self) -> AsyncIterator[OrderUpdate]:
+        """No later news: ends at once."""
+        for update in ():
+            yield update
+
+    async def cancel(self, client_order_id: str, symbol: str) -> CancelResult:
+        """There is nothing that works."""
+        return CancelResult(done=True, text="dry-run orders are filled at once")
+
+    async def amend(self, client_order_id: str, symbol: str, qty: Decimal, price: Decimal) -> AmendResult:
+        """There is nothing that works."""
+        return AmendResult(done=False, text="dry-run orders are filled at once")
+
+    async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill]:
+        """None: no venue, no trades."""
+        return ()
+
+    async def get_position(self, symbol: str) -> Decimal:
+        """Always flat."""
+        return Decimal(0)
+
+    async def get_balance(self) -> dict[str, Decimal]:
+        """No account, no balance."""
+        return {}
+
+    async def open_orders(self, symbol: str) -> Sequence[OrderUpdate]:
+        """None."""
+        return ()
+
+    async def flush(self) -> None:
+        """Nothing is buffered."""
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,201 @@
+"""Opening the store: pragmas, migrations, stamps and the owner's epoch.
+
+The one place where a database is accepted or refused. A store that existed before is never made
+anew silently: a marker file beside it remembers that it was there.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+
+import msgspec
+
+from config.seams import Clock
+from store.errors import StoreDamagedError, StoreError, StoreRefusedError
+from store.lock import FolderLock
+
+DATABASE = "executions.db"
+MARKER = "store.json"
+APPLICATION_ID = 0x45574B31  # "EWK1"
+SCHEMA_FOLDER = Path(__file__).parent / "schema"
+
+# Wait this long for another writer (a backup tool, say) before a commit counts as failed.
+BUSY_TIMEOUT_MS = 5_000
+# 16 MiB of WAL between checkpoints; the file is cut back to 64 MiB after a burst.
+WAL_CHECKPOINT_PAGES = 4_000
+WAL_BYTES_MAX = 67_108_864
+CACHE_KIB = 8_192
+
+
+@dataclass(slots=True)
+class Store:
+    """An opened, locked and owned store."""
+
+    folder: Path
+    connection: sqlite3.Connection
+    lock: FolderLock
+    epoch: int
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self.folder / DATABASE
+
+
+def open_store(folder: Path, *, clock: Clock, stamps: dict[str, str]) -> Store:
+    """Lock, open, migrate and claim the store in `folder`; `stamps` must equal those it carries.
+
+    Raises StoreHeldError, StoreRefusedError, StoreDamagedError or StoreError, each with a sentence.
+    """
+    lock = FolderLock.acquire(folder)
+    try:
+        _refuse_missing(folder)
+        connection = _connect(folder / DATABASE)
+        try:
+            migrate(connection)
+            _check_stamps(connection, folder, stamps, clock)
+            epoch = _claim(connection, clock)
+            _write_marker(folder, connection)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.DatabaseError as error:
+        lock.release()
+        raise StoreDamagedError(
+            f"store {folder / DATABASE} cannot be opened ({error}): keep a copy, then restore a backup, "
+            "or start a new store with another --output"
+        ) from None
+    except BaseException:
+        lock.release()
+        raise
+    return Store(folder, connection, lock, epoch)
+
+
+def _refuse_missing(folder: Path) -> None:
+    if (folder / DATABASE).exists() or not (folder / MARKER).exists():
+        return
+    copies = sorted(path.name for path in folder.glob("executions_rescued_*.db"))
+    copies += sorted(str(path) for path in folder.parent.glob("executions_rescued_*.db"))
+    advice = f"move {copies[-1]} back to {DATABASE}" if copies else "restore it from a backup"
+    raise StoreError(
+        f"store {folder / DATABASE} is missing although {MARKER} beside it says it existed: {advice}; "
+        f"without it, signals that were executed may be executed again. "
+        f"To begin anew on purpose, remove {folder / MARKER}"
+    )
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """The one read-write connection; used from one thread at a time."""
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0
+    )
+    try:
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_MAX}")
+        connection.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+        connection.execute("PRAGMA mmap_size=0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def reconnect(path: Path) -> sqlite3.Connection:
+    """Open the database anew after an I/O error, and prove that it is whole.
+
+    Raises StoreDamagedError when it is not.
+    """
+    connection = _connect(path)
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        connection.close()
+        raise StoreDamagedError(f"store {path} is corrupt ({verdict}): keep a copy, then restore a backup")
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if tables and application_id != APPLICATION_ID:
+        raise StoreDamagedError(
+            f"{path} is a database of another program (application_id {application_id}): "
+            "give the worker another --output, or move that file away"
+        )
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    newest = newest_version()
+    if version > newest:
+        raise StoreRefusedError(
+            f"store {path} has schema version {version}, this program knows up to {newest}: "
+            "start the newer program again, or give this one another --output"
+        )
+
+
+def newest_version() -> int:
+    """The schema version that this program writes."""
+    return max(int(path.stem) for path in SCHEMA_FOLDER.glob("*.sql"))
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to the newest version, one numbered file and one transaction a step."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for path in sorted(SCHEMA_FOLDER.glob("*.sql")):
+        number = int(path.stem)
+        if number <= version:
+            continue
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{path.read_text()}\nPRAGMA application_id={APPLICATION_ID};"
+            f"PRAGMA user_version={number};\nCOMMIT;"
+        )
+
+
+def _check_stamps(connection: sqlite3.Connection, folder: Path, wanted: dict[str, str], clock: Clock) -> None:
+    found = dict(connection.execute("SELECT key, value FROM stamps"))
+    for key, value in wanted.items():
+        if key in found and found[key] != value:
+            raise StoreRefusedError(
+                f"store {folder / DATABASE} belongs to {key} {found[key]}, "
+                f"this worker runs with {key} {value}: "
+                "give it another --output (and --signals for the producer's folder)"
+            )
+    # The id makes a copy of this store tell itself apart from another one; it need not be secret.
+    fresh = {"store_id": f"{clock.wall_ms():x}-{os.getpid():x}", "created_ms": str(clock.wall_ms())}
+    missing = {key: value for key, value in {**fresh, **wanted}.items() if key not in found}
+    connection.executemany("INSERT INTO stamps (key, value) VALUES (?, ?)", missing.items())
+
+
+def _claim(connection: sqlite3.Connection, clock: Clock) -> int:
+    row = connection.execute(
+        "UPDATE owner SET epoch = epoch + 1, pid = ?, started_ms = ?, host = ? RETURNING epoch",
+        (os.getpid(), clock.wall_ms(), gethostname()),
+    ).fetchall()
+    epoch: int = row[0][0]
+    return epoch
+
+
+def _write_marker(folder: Path, connection: sqlite3.Connection) -> None:
+    marker = folder / MARKER
+    if marker.exists():
+        return
+    stamps = dict(connection.execute("SELECT key, value FROM stamps"))
+    with open(marker, "wb") as file:
+        file.write(msgspec.json.encode({"store_id": stamps["store_id"], "database": DATABASE}) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A read-only connection for people's commands; raises sqlite3.Error when there is no store."""
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=2)

@@ -1,0 +1,395 @@
+"""The ledger: which signals are ours, and what became of each.
+
+A reservation is on disk before the exchange is called. After a crash it is asked about, never sent
+again on a guess: asking costs one request, a second order costs money.
+
+Synchronous on purpose: one call is one transaction, run in the store's one thread. Each lane's share
+is a savepoint, so that one lane's fault never costs another lane its commit.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+from msgspec.structs import astuple
+
+from config.seams import Clock, crash_point
+from store import statements as sql
+from store.connection import Store, reconnect
+from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
+from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, may_move, status_of
+from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
+
+# Faults of one share's data, not of the store.
+_SHARE_FAULTS = (
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeError,
+)
+_BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_UNSETTLED_STATES = frozenset(State) - TERMINAL_STATES
+
+
+class Ledger:
+    """All writes of one store. Not safe for concurrent use: one thread owns it."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._connection = store.connection
+        self._clock = clock
+        self._watched = self._identities()
+        self._commits = self._connection.execute(sql.COMMITS).fetchone()[1]
+        self._now_ms = max(self._last(sql.LAST_EVENT_MS), self._last(sql.LAST_DEAD_LETTER_MS))
+
+    def _last(self, statement: str) -> int:
+        row = self._connection.execute(statement).fetchone()
+        return int(row[0]) if row else 0
+
+    def _identities(self) -> tuple[tuple[int, int], ...]:
+        path = str(self._store.path)
+        found = []
+        for name in (path, f"{path}-wal"):
+            status = os.stat(name)
+            found.append((status.st_dev, status.st_ino))
+        return tuple(found)
+
+    def intact(self) -> bool:
+        """Whether the database, its WAL and the locked folder are still the ones that were opened."""
+        try:
+            return self._store.lock.intact() and self._identities() == self._watched
+        except OSError:
+            return False
+
+    def commit(self, shares: Sequence[Share]) -> list[Receipt]:
+        """Write all shares in one transaction; returns after it is on disk.
+
+        Raises StoreWriteError when nothing was written and it may be tried again, StoreReplacedError,
+        StoreDamagedError or FencedError when this worker must stop.
+        """
+        if not self.intact():
+            raise StoreReplacedError(
+                f"store {self._store.path} or its folder was removed or replaced while in use"
+            )
+        started_s = self._clock.monotonic_s()
+        try:
+            receipts = self._transaction(shares)
+        except sqlite3.Error as error:
+            receipts = self._after_failure(error)
+        self._commits += 1
+        for receipt in receipts:
+            receipt.took_s = self._clock.monotonic_s() - started_s
+        return receipts
+
+    def _transaction(self, shares: Sequence[Share]) -> list[Receipt]:
+        self._receipts: list[Receipt] = []
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            if connection.execute(sql.COUNT_COMMIT, (self._store.epoch,)).rowcount != 1:
+                raise FencedError(
+                    f"store {self._store.path} was taken over by a newer worker: this one stops"
+                )
+            self._now_ms = max(self._clock.wall_ms(), self._now_ms)
+            self._receipts = [self._write(share) for share in shares]
+            crash_point("in_reserve")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        return self._receipts
+
+    def _after_failure(self, error: sqlite3.Error) -> list[Receipt]:
+        """A commit failed: find out whether it happened, by the counter that it would have moved."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in _BROKEN:
+            raise StoreWriteError(f"store {self._store.path} could not be written ({error})") from None
+        try:
+            self._connection.close()
+            self._connection = self._store.connection = reconnect(self._store.path)
+            self._watched = self._identities()
+            epoch, commits = self._connection.execute(sql.COMMITS).fetchone()
+        except (sqlite3.Error, OSError) as second:
+            raise StoreDamagedError(
+                f"store {self._store.path} failed ({error}) and could not be opened again ({second}): "
+                "check the disk, keep a copy, then restore a backup"
+            ) from None
+        if epoch != self._store.epoch:
+            raise FencedError(f"store {self._store.path} was taken over by a newer worker: this one stops")
+        if commits == self._commits + 1:
+            return self._receipts
+        raise StoreWriteError(f"store {self._store.path} could not be written ({error})") from None
+
+    def _write(self, share: Share) -> Receipt:
+        connection = self._connection
+        connection.execute("SAVEPOINT lane")
+        try:
+            receipt = self._apply(share)
+        except _SHARE_FAULTS:
+            connection.execute("ROLLBACK TO lane")
+            receipt = self._apply_singly(share)
+        connection.execute("RELEASE lane")
+        return receipt
+
+    def _apply(self, share: Share) -> Receipt:
+        receipt = Receipt(row_ids=[])
+        if share.moves:
+            receipt.refused = self._move(share.moves)
+        if share.reservations:
+            self._reserve(share.reservations, receipt)
+        receipt.dead_letters = self._set_aside(share)
+        self._save_progress(share)
+        return receipt
+
+    def _apply_singly(self, share: Share) -> Receipt:
+        """The slow way for a share with a fault in it: every reservation stands alone."""
+        receipt = Receipt(row_ids=[])
+        receipt.refused = self._move(share.moves)
+        for index, reservation in enumerate(share.reservations):
+            self._reserve_alone(index, reservation, receipt)
+        receipt.dead_letters = self._set_aside(share)
+        self._save_progress(share)
+        return receipt
+
+    def _reserve_alone(self, index: int, reservation: Reservation, receipt: Receipt) -> None:
+        connection = self._connection
+        connection.execute("SAVEPOINT one")
+        try:
+            self._reserve([reservation], receipt)
+        except _SHARE_FAULTS as error:
+            connection.execute("ROLLBACK TO one")
+            receipt.row_ids.append(None)
+            if self._given_id_exists(reservation):
+                receipt.reused.append(index)
+                self._reserve([_never_sent(reservation, "id_reused", None)], Receipt(row_ids=[]))
+            else:
+                receipt.failed.append((index, str(error)))
+                self._reserve([_never_sent(reservation, "internal_error", error)], Receipt(row_ids=[]))
+        connection.execute("RELEASE one")
+
+    def _given_id_exists(self, reservation: Reservation) -> bool:
+        if not reservation.id_given:
+            return False
+        found = self._connection.execute(
+            "SELECT 1 FROM executions WHERE symbol = ? AND signal_id = ? AND id_given = 1 "
+            "AND error_code IS NOT 'id_reused'",
+            (reservation.symbol, reservation.signal_id),
+        )
+        return found.fetchone() is not None
+
+    def _reserve(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
+        rows = [self._row(reservation) for reservation in reservations]
+        new: dict[tuple[int, str], int] = {}
+        for start, count in _slices(len(rows)):
+            values = [value for row in rows[start : start + count] for value in row]
+            for row_id, ts_ms, signal_id in self._connection.execute(sql.reserve(count), values).fetchall():
+                new[(ts_ms, signal_id)] = row_id
+        events = []
+        for reservation in reservations:
+            # popped, so that a key that stands twice in one share counts once
+            row_id = new.pop((reservation.signal_ts_ms, reservation.signal_id), None)
+            receipt.row_ids.append(row_id)
+            if row_id is None:
+                receipt.duplicates += 1
+                receipt.conflicts += self._conflicts(reservation)
+            else:
+                final = int(reservation.state in TERMINAL_STATES)
+                reason = reservation.error_code
+                events.append((row_id, self._now_ms, None, reservation.state.value, final, reason))
+        self._connection.executemany(sql.EVENT, events)
+        self._save_lane(reservations)
+
+    def _row(self, new: Reservation) -> tuple[object, ...]:
+        assert new.state in BIRTH_STATES, new.state
+        final = new.state in TERMINAL_STATES
+        return (
+            new.signal_ts_ms,
+            new.symbol,
+            new.signal_id,
+            int(new.id_given),
+            new.state.value,
+            status_of(new.state, has_fills=False),
+            self._now_ms if final else None,
+            new.order_id,
+            new.side,
+            new.qty,
+            new.price,
+            int(new.gating),
+            new.guard_reason,
+            new.error_code,
+            new.error_msg,
+            new.run_source,
+            new.meta_json,
+            new.client_order_id,
+            new.order_json,
+            new.score,
+            new.place_file,
+            new.place_offset,
+            new.place_length,
+            self._now_ms,
+        )
+
+    def _conflicts(self, new: Reservation) -> int:
+        """1 when a duplicate says something else than the row that came first."""
+        key = (new.signal_ts_ms, new.symbol, new.signal_id)
+        _, score, gating, guard_reason = self._connection.execute(sql.BY_KEY, key).fetchone()
+        return int((score, gating, guard_reason) != (new.score, int(new.gating), new.guard_reason or ""))
+
+    def _save_lane(self, reservations: Sequence[Reservation]) -> None:
+        if not reservations:
+            return
+        high_water_ms = max(new.signal_ts_ms for new in reservations)
+        orders = [new.signal_ts_ms for new in reservations if new.state is State.RESERVED]
+        self._connection.execute(sql.LANE, (reservations[0].symbol, high_water_ms, max(orders, default=0)))
+
+    def _move(self, moves: Sequence[Move]) -> list[tuple[Move, str]]:
+        """Apply every legal move with its event; those that are not legal change nothing and come back."""
+        refused = []
+        events = []
+        for move in moves:
+            why = self._step(move)
+            if why is not None:
+                refused.append((move, why))
+                continue
+            final = int(move.after in TERMINAL_STATES)
+            reason = move.reason or move.error_code
+            events.append(
+                (move.row_id, self._now_ms, move.before.value, move.after.value, final, reason),
+            )
+        self._connection.executemany(sql.EVENT, events)
+        return refused
+
+    def _step(self, move: Move) -> str | None:
+        if not may_move(move.before, move.after):
+            return f"{move.before} to {move.after} is not a legal move"
+        values = (
+            move.after.value,
+            status_of(move.after, has_fills=move.has_fills),
+            self._now_ms if move.after in TERMINAL_STATES else None,
+            move.qty,
+            move.price,
+            move.error_code,
+            move.error_msg,
+            move.patch,
+            move.row_id,
+            move.before.value,
+        )
+        changed = self._connection.execute(sql.MOVE, values).rowcount
+        return None if changed == 1 else f"row {move.row_id} is not in state {move.before}"
+
+    def _set_aside(self, share: Share) -> int:
+        before = self._connection.total_changes
+        self._connection.executemany(
+            sql.DEAD_LETTER,
+            [
+                (
+                    self._now_ms,
+                    letter.symbol,
+                    letter.source,
+                    letter.file,
+                    letter.offset,
+                    blake2b(letter.raw, digest_size=16).hexdigest(),
+                    letter.reason,
+                    letter.raw,
+                )
+                for letter in share.dead_letters
+            ],
+        )
+        return self._connection.total_changes - before
+
+    def _save_progress(self, share: Share) -> None:
+        connection = self._connection
+        connection.executemany(sql.POSITION, [astuple(position) for position in share.positions])
+        connection.executemany(sql.STAMP, share.stamps.items())
+        connection.executemany(sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files])
+        connection.executemany(sql.PROJECTION, share.projected.items())
+
+    def unsettled(self, symbol: str) -> list[Unsettled]:
+        """The rows of `symbol` without a final outcome, oldest first."""
+        return [
+            Unsettled(
+                row_id=row[0],
+                symbol=row[1],
+                signal_id=row[2],
+                signal_ts_ms=row[3],
+                state=State(row[4]),
+                client_order_id=row[5],
+                order_json=row[6],
+                side=row[7],
+                meta_json=row[8],
+                reserved_ms=row[9],
+            )
+            for row in self._connection.execute(sql.UNSETTLED, (symbol,)).fetchall()
+        ]
+
+    def unsettled_summary(self) -> list[tuple[str, State, int, int]]:
+        """(symbol, state, rows, oldest reserved_ms) of everything that is not final."""
+        rows = self._connection.execute(sql.UNSETTLED_SUMMARY).fetchall()
+        return [(symbol, State(state), count, oldest) for symbol, state, count, oldest in rows]
+
+    def row_of(self, client_order_id: str) -> tuple[int, State] | None:
+        """Row id and state of the execution with this client order id."""
+        row = self._connection.execute(sql.BY_CLIENT_ORDER_ID, (client_order_id,)).fetchone()
+        return (row[0], State(row[1])) if row else None
+
+    def positions(self, symbol: str, source: str) -> list[Position]:
+        """The durable source positions of one lane."""
+        return [Position(*row) for row in self._connection.execute(sql.POSITIONS, (symbol, source))]
+
+    def get_high_water_ts(self, symbol: str) -> int | None:
+        """The greatest signal time ever read for `symbol`, for people; it decides nothing."""
+        row = self._connection.execute(sql.LANE_OF, (symbol,)).fetchone()
+        return int(row[0]) if row else None
+
+    def last_order_ts_ms(self, symbol: str) -> int:
+        """The signal time of the last order of `symbol`; 0 when there was none."""
+        row = self._connection.execute(sql.LANE_OF, (symbol,)).fetchone()
+        return int(row[1]) if row else 0
+
+    def stamps(self) -> dict[str, str]:
+        """What this store belongs to."""
+        return dict(self._connection.execute(sql.STAMPS).fetchall())
+
+    def close(self) -> None:
+        """Checkpoint, close the database and give the folder free."""
+        self._connection.close()
+        self._store.lock.release()
+
+
+def _never_sent(reservation: Reservation, code: str, error: Exception | None) -> Reservation:
+    """The row that a reservation becomes when it cannot be written as it is."""
+    skipped = error is None
+    return Reservation(
+        signal_ts_ms=reservation.signal_ts_ms,
+        symbol=reservation.symbol,
+        signal_id=reservation.signal_id,
+        id_given=reservation.id_given and skipped,
+        state=State.SKIPPED if skipped else State.REJECTED,
+        side="skip" if skipped else reservation.side,
+        gating=reservation.gating,
+        run_source=reservation.run_source,
+        meta_json="{}",
+        place_file=reservation.place_file,
+        place_offset=reservation.place_offset,
+        place_length=reservation.place_length,
+        error_code=code,
+        error_msg=str(error)[:200]
+        if error
+        else f"signal id {reservation.signal_id} was used at another time",
+    )
+
+
+def _slices(count: int) -> Iterable[tuple[int, int]]:
+    """Cut `count` rows into pieces of few different sizes, so that prepared statements are re-used."""
+    start = 0
+    size = sql.RESERVATIONS_MAX
+    while start < count:
+        while size > count - start:
+            size = 1 << (count - start).bit_length() - 1
+        yield start, size
+        start += size

@@ -1,0 +1,155 @@
+"""The store's own words: what a lane hands in for one commit, and what it gets back.
+
+Pure values. Money and quantities are exact decimal text here, as they stand in the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from store.lifecycle import State
+
+
+class Reservation(msgspec.Struct, frozen=True):
+    """One signal, about to become a row: an order to be sent, a skip or a local rejection."""
+
+    signal_ts_ms: int
+    symbol: str
+    signal_id: str
+    id_given: bool
+    state: State
+    side: str
+    gating: bool
+    run_source: str
+    meta_json: str
+    place_file: str
+    place_offset: int
+    place_length: int
+    score: float | None = None
+    order_id: str | None = None
+    qty: str | None = None
+    price: str | None = None
+    guard_reason: str | None = None
+    error_code: str | None = None
+    error_msg: str | None = None
+    client_order_id: str | None = None
+    order_json: str | None = None
+
+
+class Move(msgspec.Struct, frozen=True):
+    """One step of one execution. `patch` is merged into meta_json; qty, price stay when None."""
+
+    row_id: int
+    before: State
+    after: State
+    reason: str | None = None
+    has_fills: bool = False
+    qty: str | None = None
+    price: str | None = None
+    error_code: str | None = None
+    error_msg: str | None = None
+    patch: str = "{}"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A source position as stored; see streams.position.SourcePosition."""
+
+    symbol: str
+    source: str
+    name: str
+    device: int
+    inode: int
+    offset: int
+    marker: str
+    mtime_ns: int
+    detail: str
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """A malformed line or row, set aside with its reason."""
+
+    symbol: str
+    source: str
+    file: str
+    offset: int
+    reason: str
+    raw: bytes
+
+
+class ProjectedFile(msgspec.Struct, frozen=True):
+    """How far one output file is known to be on disk."""
+
+    path: str
+    name: str
+    symbol: str
+    hour: int
+    size: int
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(slots=True)
+class Share:
+    """What one lane (or the projector) wants in the next commit; all of it or nothing.
+
+    Moves are applied before reservations, in order.
+    """
+
+    symbol: str
+    moves: list[Move] = field(default_factory=list)
+    reservations: list[Reservation] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    stamps: dict[str, str] = field(default_factory=dict)
+    projected: dict[str, int] = field(default_factory=dict)
+    projected_files: list[ProjectedFile] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to write."""
+        return not (
+            self.moves
+            or self.reservations
+            or self.positions
+            or self.dead_letters
+            or self.stamps
+            or self.projected
+            or self.projected_files
+        )
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of a share. Only reservations with a row id are this worker's to send.
+
+    `row_ids` stands beside `Share.reservations`: the new row's id, or None when the key was there
+    already. `conflicts` of the duplicates differ from the row that came first; `reused` and
+    `failed` are indices of reservations that were recorded as skip/id_reused and failed/internal_error;
+    `refused` are the moves that the table did not allow.
+    """
+
+    row_ids: list[int | None]
+    duplicates: int = 0
+    conflicts: int = 0
+    reused: list[int] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+    refused: list[tuple[Move, str]] = field(default_factory=list)
+    dead_letters: int = 0
+    took_s: float = 0.0
+
+
+class Unsettled(msgspec.Struct, frozen=True):
+    """A row without a final outcome, as found at start."""
+
+    row_id: int
+    symbol: str
+    signal_id: str
+    signal_ts_ms: int
+    state: State
+    client_order_id: str | None
+    order_json: str | None
+    side: str
+    meta_json: str
+    reserved_ms: int

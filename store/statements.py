@@ -1,0 +1,142 @@
+"""Every SQL statement of the ledger, by name. Parameters only; no value is ever put into the text."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+# SQLite's limit on parameters in one statement since 3.32.
+PARAMETERS_MAX = 32_766
+
+RESERVATION_COLUMNS = (
+    "signal_ts_ms",
+    "symbol",
+    "signal_id",
+    "id_given",
+    "state",
+    "status",
+    "exec_ts_ms",
+    "order_id",
+    "side",
+    "qty",
+    "price",
+    "gating",
+    "guard_reason",
+    "error_code",
+    "error_msg",
+    "run_source",
+    "meta_json",
+    "client_order_id",
+    "order_json",
+    "score",
+    "place_file",
+    "place_offset",
+    "place_length",
+    "reserved_ms",
+)
+RESERVATIONS_MAX = PARAMETERS_MAX // len(RESERVATION_COLUMNS)
+
+
+@lru_cache(maxsize=32)
+def reserve(rows: int) -> str:
+    """Insert `rows` reservations; only those that were not there come back."""
+    one = f"({', '.join('?' * len(RESERVATION_COLUMNS))})"
+    return (
+        f"INSERT INTO executions ({', '.join(RESERVATION_COLUMNS)}) VALUES {', '.join([one] * rows)} "
+        "ON CONFLICT (signal_ts_ms, symbol, signal_id) DO NOTHING RETURNING id, signal_ts_ms, signal_id"
+    )
+
+
+COUNT_COMMIT = "UPDATE owner SET commits = commits + 1 WHERE epoch = ?"
+COMMITS = "SELECT epoch, commits FROM owner"
+
+EVENT = (
+    "INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason) VALUES (?, ?, ?, ?, ?, ?)"
+)
+LAST_EVENT_MS = "SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1"
+LAST_EVENT_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
+
+# A row that is skipped after all loses its side and order id: it never became an order.
+MOVE = """
+UPDATE executions
+   SET state = ?1, status = ?2, exec_ts_ms = ?3, qty = coalesce(?4, qty), price = coalesce(?5, price),
+       error_code = coalesce(?6, error_code), error_msg = coalesce(?7, error_msg),
+       side = iif(?1 = 'skipped', 'skip', side), order_id = iif(?1 = 'skipped', NULL, order_id),
+       meta_json = json_patch(meta_json, ?8)
+ WHERE id = ?9 AND state = ?10
+"""
+
+BY_KEY = (
+    "SELECT id, score, gating, coalesce(guard_reason, '') FROM executions "
+    "WHERE signal_ts_ms = ? AND symbol = ? AND signal_id = ?"
+)
+
+POSITION = """
+INSERT INTO source_positions (symbol, source, name, device, inode, offset, marker, mtime_ns, detail)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (symbol, source, name) DO UPDATE
+   SET device = excluded.device, inode = excluded.inode, offset = excluded.offset,
+       marker = excluded.marker, mtime_ns = excluded.mtime_ns, detail = excluded.detail
+"""
+POSITIONS = (
+    "SELECT symbol, source, name, device, inode, offset, marker, mtime_ns, detail "
+    "FROM source_positions WHERE symbol = ? AND source = ? ORDER BY name"
+)
+
+LANE = """
+INSERT INTO lanes (symbol, high_water_ts_ms, last_order_ts_ms) VALUES (?, ?, ?)
+    ON CONFLICT (symbol) DO UPDATE
+   SET high_water_ts_ms = max(high_water_ts_ms, excluded.high_water_ts_ms),
+       last_order_ts_ms = max(last_order_ts_ms, excluded.last_order_ts_ms)
+"""
+LANE_OF = "SELECT high_water_ts_ms, last_order_ts_ms FROM lanes WHERE symbol = ?"
+
+DEAD_LETTER = """
+INSERT INTO dead_letters (ts_ms, symbol, source, file, offset, hash, reason, raw)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (source, file, offset, hash) DO NOTHING
+"""
+LAST_DEAD_LETTER_MS = "SELECT ts_ms FROM dead_letters ORDER BY id DESC LIMIT 1"
+
+STAMP = "INSERT INTO stamps (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+STAMPS = "SELECT key, value FROM stamps"
+
+UNSETTLED = """
+SELECT id, symbol, signal_id, signal_ts_ms, state, client_order_id, order_json, side, meta_json, reserved_ms
+  FROM executions
+ WHERE symbol = ? AND state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined') ORDER BY id
+"""
+UNSETTLED_SUMMARY = """
+SELECT symbol, state, count(*), min(reserved_ms)
+  FROM executions INDEXED BY executions_unsettled
+ WHERE state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined') GROUP BY symbol, state
+"""
+BY_CLIENT_ORDER_ID = "SELECT id, state FROM executions WHERE client_order_id = ?"
+
+PROJECTION = (
+    "INSERT INTO projections (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq"
+)
+PROJECTIONS = "SELECT name, seq FROM projections"
+PROJECTED_FILE = """
+INSERT INTO projected_files (path, name, symbol, hour, size, first_seq, last_seq) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (path) DO UPDATE SET size = excluded.size, last_seq = excluded.last_seq
+"""
+PROJECTED_FILES = "SELECT path, name, symbol, hour, size, first_seq, last_seq FROM projected_files"
+FORGET_PROJECTED_FILE = "DELETE FROM projected_files WHERE path = ?"
+
+# The line of an hourly file, a function of the row alone. json(qty) copies the exact decimal text.
+RECORD = """
+json_object('exec_ts_ms', x.exec_ts_ms, 'signal_ts_ms', x.signal_ts_ms, 'symbol', x.symbol,
+            'signal_id', x.signal_id, 'order_id', x.order_id, 'side', x.side,
+            'qty', json(x.qty), 'price', json(x.price), 'gating', x.gating,
+            'guard_reason', x.guard_reason, 'status', x.status, 'error_code', x.error_code,
+            'error_msg', x.error_msg, 'run_source', x.run_source, 'meta_json', json(x.meta_json))
+"""
+FINAL_RECORDS = f"""
+SELECT e.seq, x.symbol, x.exec_ts_ms / 3600000, x.status = 'skip', {RECORD}
+  FROM events AS e JOIN executions AS x ON x.id = e.execution_id
+ WHERE e.seq > ? AND e.seq <= ? AND e.final = 1 ORDER BY e.seq LIMIT ?
+"""
+DEAD_LETTERS = """
+SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
+ WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
+"""

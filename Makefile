@@ -1,0 +1,74 @@
+# The commands of this project. `make` alone lists them; each one sets up what it needs.
+# Paths are relative on purpose: the folder's own name may hold spaces.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+OUTPUT := ./runtime
+
+# The stamp holds the folder it was made for: a copied or moved tree would import the code it came from.
+ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
+.PHONY: $(INSTALLED)
+endif
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "$(PYTHON) is missing or older than 3.11: install Python 3.11, or name one with make PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments, its ensurepip is missing: apt install python3-venv" >&2; exit 1; }
+	@[ "$$(cat $(INSTALLED) 2>/dev/null)" = "$(CURDIR)" ] || { echo "creating $(VENV)"; "$(PYTHON)" -m venv --clear $(VENV); }
+	@echo "installing the locked dependencies"
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@printf '%s' "$(CURDIR)" > $(INSTALLED)
+
+.PHONY: help
+help: ## list the commands
+	@echo "execution-worker: one order at most for each signal. Commands:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-18s %s\n' "$$name" "$$what"; done
+
+.PHONY: run
+run: $(INSTALLED) ## execute signals in dry-run on ./runtime (sample signals first when there are none)
+	@if ! ls $(OUTPUT)/ready/signal/*/*.jsonl* $(OUTPUT)/signals.db $(OUTPUT)/signals_v2.db 2>/dev/null | grep -q .; then \
+	  echo "no signals below $(OUTPUT): writing 300 sample signals"; \
+	  $(BIN)/execution-worker sample --shape v1-jsonl --rate 0 --count 300 --symbols BTCUSDT,ETHUSDT --seed 1 --into $(OUTPUT); \
+	fi
+	@echo "Ctrl-C stops; for more signals, in another terminal: $(BIN)/execution-worker sample --shape v1-jsonl --rate 5 --seconds 60 --into $(OUTPUT)"
+	@$(BIN)/execution-worker --symbols BTCUSDT,ETHUSDT --output $(OUTPUT)
+
+.PHONY: test
+test: $(INSTALLED) ## format, lint, types, layers and all tests: the same in CI
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
+
+.PHONY: drill
+drill: $(INSTALLED) ## kill the worker 60 times per sink, at random and at every named crash point; start two at once 50 times
+	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 60 --pairs 50
+
+.PHONY: drill-short
+drill-short: $(INSTALLED) ## the same with 25 kills per sink and 20 pairs
+	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 25 --pairs 20
+
+.PHONY: bench
+bench: $(INSTALLED) ## speed, latency, memory and restart, as ratios taken in one run
+	$(BIN)/python tests/bench/run.py
+
+.PHONY: bench-short
+bench-short: $(INSTALLED) ## the same on less data
+	$(BIN)/python tests/bench/run.py --short
+
+.PHONY: clean
+clean: ## remove what make created; ./runtime stays, it may hold executions
+	rm -rf $(VENV) build dist .drill .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

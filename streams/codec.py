@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from math import isfinite
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -43,6 +43,7 @@ MALFORMED_REASONS = (
 
 _INT64_MAX = 2**63 - 1
 _SCHEMA_V2 = "signal/v2"
+_SIDE_HINTS: dict[str | None, SideHint | None] = {None: None, "buy": "buy", "sell": "sell", "flat": "flat"}
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _SYMBOL = re.compile(r"[A-Z0-9]{2,20}")
 _JSON_SPACE = b" \t\r"
@@ -53,6 +54,7 @@ _Milliseconds = Annotated[int, msgspec.Meta(ge=10**12, le=10**13)]
 _Duration = Annotated[int, msgspec.Meta(ge=0, le=_INT64_MAX)]
 _Integer = Annotated[int, msgspec.Meta(ge=-_INT64_MAX - 1, le=_INT64_MAX)]
 _Flag = bool | Literal[0, 1]
+_ABSENT = msgspec.Raw(b"")
 
 
 class RawSignal(msgspec.Struct):
@@ -81,8 +83,8 @@ class RawSignal(msgspec.Struct):
     warmup: _Flag | None = None
     consistency: float | None = None
     weak_signal_throttle: _Flag | None = None
-    price: msgspec.Raw = msgspec.Raw(b"")
-    mid: msgspec.Raw = msgspec.Raw(b"")
+    price: msgspec.Raw = _ABSENT
+    mid: msgspec.Raw = _ABSENT
 
 
 ROW_FIELDS = RawSignal.__struct_fields__
@@ -122,16 +124,12 @@ def decode_lines(
     for line in lines:
         length = len(line)
         place = Place(file, offset, length)
-        text = line
-        if offset == 0 and line.startswith(_BYTE_ORDER_MARK):
-            text = line[len(_BYTE_ORDER_MARK) :]
-        if text[:1] == b"\0":
-            # A power cut of the producer's host leaves a run of NUL where data had not reached the disk.
-            text = text.lstrip(b"\0")
-        found = _read_line(text, plain=plain, tricky=tricky, length_max=max_line_bytes)
+        found = _read_line(line, plain, tricky, max_line_bytes)
+        if found.__class__ is str and (bare := _without_leftovers(line, at_start=offset == 0)) != line:
+            found = _read_line(bare, plain, tricky, max_line_bytes)
         if found is not None:
-            built = _signal_of(found, symbol, place) if isinstance(found, RawSignal) else found
-            records.append(built if isinstance(built, Signal) else malformed(symbol, built, place, line))
+            built = found if isinstance(found, str) else _signal_of(found, symbol, place)
+            records.append(malformed(symbol, built, place, line) if isinstance(built, str) else built)
         offset += length + 1
     return records
 
@@ -142,8 +140,8 @@ def decode_row(row: Mapping[str, object], *, symbol: str, place: Place) -> Recor
     Text that was not UTF-8 comes as `bytes`. Never raises.
     """
     found = _read_row(row)
-    built = _signal_of(found, symbol, place) if isinstance(found, RawSignal) else found
-    return built if isinstance(built, Signal) else malformed(symbol, built, place, _row_bytes(row))
+    built = found if isinstance(found, str) else _signal_of(found, symbol, place)
+    return malformed(symbol, built, place, _row_bytes(row)) if isinstance(built, str) else built
 
 
 def malformed(symbol: str, reason: str, place: Place, raw: bytes) -> Malformed:
@@ -152,7 +150,17 @@ def malformed(symbol: str, reason: str, place: Place, raw: bytes) -> Malformed:
     return Malformed(symbol, reason, place, raw[:RAW_BYTES_MAX])
 
 
-def _read_line(line: bytes, *, plain: bool, tricky: bool, length_max: int) -> RawSignal | str | None:
+def _without_leftovers(line: bytes, *, at_start: bool) -> bytes:
+    """The line without a byte order mark at the file's start and without a run of NUL before it.
+
+    A power cut of the producer's host leaves NULs where data had not reached the disk.
+    """
+    if at_start and line.startswith(_BYTE_ORDER_MARK):
+        line = line[len(_BYTE_ORDER_MARK) :]
+    return line.lstrip(b"\0")
+
+
+def _read_line(line: bytes, plain: bool, tricky: bool, length_max: int) -> RawSignal | str | None:
     """The fields of one line, the reason why there are none, or None for a blank line."""
     if len(line) > length_max:
         return "line_too_long"
@@ -160,7 +168,7 @@ def _read_line(line: bytes, *, plain: bool, tricky: bool, length_max: int) -> Ra
         return "not_utf8"
     try:
         raw = _decode_signal(line)
-        return "duplicate_key" if _repeats_a_known_key(line, tricky=tricky) else raw
+        return "duplicate_key" if _repeats_a_known_key(line, tricky) else raw
     except msgspec.ValidationError as error:
         return _reason_of(str(error))
     except RecursionError:
@@ -194,7 +202,7 @@ def _is_tricky(data: bytes) -> bool:
     return b"\\" in data or any(blank in data for blank in _BLANK_BEFORE_COLON)
 
 
-def _repeats_a_known_key(line: bytes, *, tricky: bool) -> bool:
+def _repeats_a_known_key(line: bytes, tricky: bool) -> bool:
     """Whether a known key stands twice at the top level of a valid object; nested ones do not matter.
 
     Without escapes and blanks `":` stands exactly once for each key, so when there are as many as
@@ -270,7 +278,7 @@ def _signal_of(raw: RawSignal, symbol: str, place: Place) -> Signal | str:
         gate_passed,
         place,
         guard_reason,
-        cast("SideHint | None", raw.side_hint) if is_v2 else None,
+        _SIDE_HINTS[raw.side_hint] if is_v2 else None,
         raw.cooldown_ms or 0,
         raw.expiry_ms or 0,
         price,
@@ -297,7 +305,7 @@ def _fault_of(raw: RawSignal, symbol: str, *, is_v2: bool) -> str | None:
     if given and not (len(given) <= SIGNAL_ID_CHARS_MAX and given.isascii() and given.isprintable()):
         return "bad_signal_id"
     if is_v2:
-        if raw.side_hint not in (None, "buy", "sell", "flat"):
+        if raw.side_hint not in _SIDE_HINTS:
             return "bad_side_hint"
         if raw.confirm and (raw.gating != 1 or raw.decision_code != "OK"):
             return "v2_rule"
@@ -313,12 +321,14 @@ def _symbol_fault(written: str, symbol: str) -> str | None:
 
 def _price_of(raw: RawSignal) -> Decimal | str | None:
     """The exact price, else the exact mid; None when neither is above zero, or the reason of a fault."""
-    price = _positive_number(bytes(raw.price))
-    return _positive_number(bytes(raw.mid)) if price is None else price
+    price = None if raw.price is _ABSENT else _positive_number(bytes(raw.price))
+    if price is None and raw.mid is not _ABSENT:
+        return _positive_number(bytes(raw.mid))
+    return price
 
 
 def _positive_number(text: bytes) -> Decimal | str | None:
-    if not text or text == b"null":
+    if text == b"null":
         return None
     if len(text) > PRICE_CHARS_MAX:
         return "wrong_type" if text[:1] in b'"[{' else "out_of_range"

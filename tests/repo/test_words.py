@@ -35,14 +35,17 @@ TEXT_SUFFIXES = {".py", ".md", ".toml", ".yaml", ".yml", ".sql", ".json", ".txt"
 
 
 def unexplained_escapes(name: str, text: str) -> list[str]:
-    """A `noqa` without codes, a `type: ignore` without code or reason."""
+    """A `noqa` without codes, a `type: ignore` without code or reason (beside it, or just above)."""
     found = [
         f"{name}:{text.count(chr(10), 0, match.start()) + 1}: noqa without a code"
         for match in BARE_NOQA.finditer(text)
     ]
+    lines = text.splitlines()
     for match in TYPE_IGNORE.finditer(text):
-        if not match["code"] or "#" not in match["rest"] or len(match["rest"].strip(" #")) < 10:
-            line = text.count("\n", 0, match.start()) + 1
+        line = text.count("\n", 0, match.start()) + 1
+        above = lines[line - 2].strip() if line > 1 else ""
+        reason = match["rest"].strip(" #") or (above if above.startswith("#") else "")
+        if not match["code"] or len(reason) < 10:
             found.append(f"{name}:{line}: an ignored type error names its code and its reason")
     return found
 
@@ -117,7 +120,9 @@ def test_an_unexplained_escape_is_caught(line: str) -> None:
 def test_an_explained_escape_is_no_offence() -> None:
     explained = "x = 1  # type: ignore[assignment]  # the stubs are one release behind"
 
-    assert unexplained_escapes("x.py", f"{explained}\ny = 2  # noqa: E501\n") == []
+    above = "# The stubs are one release behind.\nx = 1  # type: ignore[assignment]"
+
+    assert unexplained_escapes("x.py", f"{explained}\n{above}\ny = 2  # noqa: E501\n") == []
 
 
 def test_a_note_to_oneself_is_caught() -> None:

@@ -44,8 +44,8 @@ def unexplained_escapes(name: str, text: str) -> list[str]:
     for match in TYPE_IGNORE.finditer(text):
         line = text.count("\n", 0, match.start()) + 1
         above = lines[line - 2].strip() if line > 1 else ""
-        reason = match["rest"].strip(" #") or (above if above.startswith("#") else "")
-        if not match["code"] or len(reason) < 10:
+        reasons = (match["rest"].strip(" #"), above if above.startswith("#") else "")
+        if not match["code"] or max(map(len, reasons)) < 10:
             found.append(f"{name}:{line}: an ignored type error names its code and its reason")
     return found
 

@@ -1,0 +1,324 @@
+"""The files of one symbol's folder: what is there, how far each was read, which have to be looked at.
+
+A file keeps its position when it is renamed, and loses it when another file takes its name. Positions
+of files that are not there at the moment are remembered by device and inode, so that a rename seen
+in two halves, or across a restart, is still a rename.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from streams.burst import EMPTY_MARKER, Spot
+from streams.files import Candidate, OrderKey
+from streams.folder import Entry, FolderSign, Identity, identify, list_names, sign_of, sort_names
+from streams.known import Known, KnownFiles
+from streams.position import SourcePosition
+from streams.segment import SOURCE_KIND
+
+# Every round stats at least this many files, the last ones by order: producers append to them.
+HOT_FILES = 16
+# A folder's mtime moves in steps of the kernel's tick (<= 10 ms): within this time of a change it is
+# listed again, because a second change may have left no trace.
+SETTLE_S = 0.05
+# A round starts over when the folder changed under it, but not for ever.
+ROUND_ATTEMPTS = 4
+
+
+@dataclass(slots=True)
+class Skip:
+    """A line being passed over: a run of NUL bytes, or a line that is too long to be held."""
+
+    start: int
+    marker: str
+    raw: bytes
+    only_nul: bool
+
+
+@dataclass(slots=True, eq=False)
+class TailedFile:
+    """One file and how far it was read. `identity` is the last stat, `changed_s` when it moved.
+
+    `read_to` is the (size, mtime) up to which there is nothing left to do. `inherited` holds until
+    a position that came from another name was checked against the bytes.
+    """
+
+    candidate: Candidate
+    path: str
+    entry_inode: int
+    identity: Identity
+    changed_s: float
+    offset: int = 0
+    marker: str = EMPTY_MARKER
+    inherited: bool = False
+    read_to: tuple[int, int] | None = None
+    stale: bool = False
+    retry_s: float | None = None
+    skip: Skip | None = None
+    hold_offset: int = -1
+    hold_since_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The file's name in its folder."""
+        return self.candidate.name
+
+    @property
+    def spot(self) -> Spot:
+        """Where to read on."""
+        return Spot(self.identity.device, self.identity.inode, self.offset, self.marker)
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything the last stat showed was dealt with."""
+        return self.read_to == (self.identity.size, self.identity.mtime_ns)
+
+    def finish(self) -> None:
+        """Nothing is left to do up to what the last stat showed."""
+        self.read_to = (self.identity.size, self.identity.mtime_ns)
+
+    def start_over(self) -> None:
+        """Read from the first byte again."""
+        self.offset, self.marker = 0, EMPTY_MARKER
+        self.read_to = self.skip = None
+        self.inherited = False
+        self.hold_offset = -1
+
+
+class Catalog:
+    """The files in order, and the set of those that have work to do."""
+
+    def __init__(
+        self, folder: str, symbol: str, positions: Iterable[SourcePosition], *, retry_s: float
+    ) -> None:
+        self.folder = folder
+        self._symbol = symbol
+        self._retry_s = retry_s
+        self.sign: FolderSign | None = None
+        self.order: list[TailedFile] = []
+        # Files with something unread, newly named or unreadable at the moment.
+        self.work: set[TailedFile] = set()
+        # Files whose last line has no newline yet; they get work when a later file appears.
+        self.unended: set[TailedFile] = set()
+        # Owed since a rename: the position under the new name.
+        self.carried: list[SourcePosition] = []
+        self.resets: Counter[str] = Counter()
+        self.ignored: Counter[str] = Counter()
+        self.relist = True
+        self.due_s: float | None = None
+        self._files: dict[str, TailedFile] = {}
+        self._ignored_names: set[str] = set()
+        self._settled_at_s: float | None = None
+        # Candidates by name that are no regular files, or links to nothing.
+        self._unusable: set[str] = set()
+        self._relist_at_s = 0.0
+        self._known = KnownFiles(positions)
+
+    def name_times_ms(self) -> list[int | None]:
+        """The times in the names of all files."""
+        return [file.candidate.time_ms for file in self.order]
+
+    def hint(self, names: Iterable[str]) -> None:
+        """These names may have changed; an unknown one means that the folder has."""
+        for name in names:
+            file = self._files.get(name)
+            if file is not None:
+                self.work.add(file)
+            elif name not in self._ignored_names:
+                self.relist = True
+
+    def suspect_all(self) -> None:
+        """Anything may have changed: list the folder and stat every file."""
+        self.relist = True
+        self.work.update(self.order)
+
+    def begin_round(self, now_s: float) -> list[TailedFile]:
+        """The files to read, oldest first, each stat-ed after every later one."""
+        self.due_s = None
+        self._list_when_changed(now_s)
+        for _ in range(ROUND_ATTEMPTS):
+            if self.order:
+                last = self.order[-1]
+                self.work.update(file for file in self.unended if file is not last)
+            self._stat_newest_first(now_s)
+            if not self._list_when_changed(now_s):
+                break
+        ready = [file for file in self.work if self._has_work(file, now_s)]
+        ready.sort(key=_order_of)
+        return ready
+
+    def due_at(self, moment_s: float) -> None:
+        """Something has to be looked at again at `moment_s`, hint or not."""
+        self.due_s = moment_s if self.due_s is None else min(self.due_s, moment_s)
+
+    def done(self, file: TailedFile) -> None:
+        """The file was read to the end that its stat showed."""
+        file.finish()
+        self.work.discard(file)
+
+    def unreadable(self, file: TailedFile, now_s: float) -> None:
+        """Leave the file alone for a while; counted once until it can be read again."""
+        if file.retry_s is None:
+            self.ignored["unreadable"] += 1
+        file.retry_s = now_s + self._retry_s
+        self.work.add(file)
+        self.due_at(file.retry_s)
+
+    def vanished(self, file: TailedFile) -> None:
+        """Another file, or none, has this name now."""
+        file.stale = True
+        self.relist = True
+
+    def reset(self, file: TailedFile, reason: str) -> None:
+        """Read the file from its first byte; silent when the position was only inherited by inode."""
+        if not file.inherited and file.offset > 0:
+            self.resets[reason] += 1
+        file.start_over()
+        self.unended.discard(file)
+        self.work.add(file)
+
+    def confirm(self, file: TailedFile, mtime_ns: int) -> None:
+        """The bytes agree with an inherited position: it is owed under the new name."""
+        file.inherited = False
+        device, inode = file.identity.device, file.identity.inode
+        self.carried.append(
+            SourcePosition(
+                symbol=self._symbol,
+                source=SOURCE_KIND,
+                name=file.name,
+                device=device,
+                inode=inode,
+                offset=file.offset,
+                marker=file.marker,
+                mtime_ns=mtime_ns,
+            )
+        )
+
+    def _has_work(self, file: TailedFile, now_s: float) -> bool:
+        if file.retry_s is not None:
+            if now_s < file.retry_s:
+                self.due_at(file.retry_s)
+                return False
+            return True
+        if file.finished and file not in self.unended:
+            self.work.discard(file)
+            return False
+        if file.finished and file is self.order[-1]:
+            self.work.discard(file)
+            return False
+        return True
+
+    def _stat_newest_first(self, now_s: float) -> None:
+        wanted = set(self.order[-HOT_FILES:])
+        wanted |= self.work
+        for file in sorted(wanted, key=_order_of, reverse=True):
+            identity = identify(file.path)
+            if identity is None or (identity.device, identity.inode) != (
+                file.identity.device,
+                file.identity.inode,
+            ):
+                self.vanished(file)
+            elif identity != file.identity:
+                file.identity = identity
+                file.changed_s = now_s
+            if not file.finished:
+                self.work.add(file)
+
+    def _list_when_changed(self, now_s: float) -> bool:
+        """List the folder if it may differ from what is known; True when files came or went."""
+        sign = sign_of(self.folder)
+        if sign != self.sign or self.relist:
+            self._settled_at_s = now_s + SETTLE_S
+        elif self._settled_at_s is not None and now_s >= self._settled_at_s:
+            # One listing after the folder came to rest sees what the coarse mtime may have hidden.
+            self._settled_at_s = None
+        elif self._settled_at_s is None and not (self._unusable and now_s >= self._relist_at_s):
+            if self._unusable:
+                self.due_at(self._relist_at_s)
+            return False
+        self.sign = sign
+        self.relist = False
+        changed = self._list(now_s)
+        if self._settled_at_s is not None:
+            self.due_at(self._settled_at_s)
+        if self._unusable:
+            self._relist_at_s = now_s + self._retry_s
+            self.due_at(self._relist_at_s)
+        return changed
+
+    def _list(self, now_s: float) -> bool:
+        names = list_names(self.folder) if self.sign is not None else []
+        fresh: list[tuple[str, int]] = []
+        gone = dict(self._files)
+        for name, inode in names:
+            file = gone.get(name)
+            if file is not None and file.entry_inode == inode and not file.stale:
+                del gone[name]
+            else:
+                fresh.append((name, inode))
+        entries, ignored = sort_names(fresh)
+        for name in ignored.keys() - self._ignored_names:
+            self.ignored[ignored[name]] += 1
+        self._ignored_names = set(ignored)
+        for file in gone.values():
+            self._forget(file)
+        adopted = self._adopt(entries, now_s)
+        if gone or adopted:
+            self.order = sorted(self._files.values(), key=_order_of)
+        return bool(gone) or adopted
+
+    def _forget(self, file: TailedFile) -> None:
+        """Drop a name, but remember how far its file was read."""
+        del self._files[file.name]
+        self.work.discard(file)
+        self.unended.discard(file)
+        identity = file.identity
+        offset, marker = file.offset, file.marker
+        if file.skip is not None:
+            offset, marker = file.skip.start, file.skip.marker
+        at_end = file.finished and offset == identity.size
+        key = (identity.device, identity.inode)
+        self._known.remember(Known(file.name, key, offset, marker, identity.mtime_ns if at_end else 0))
+        self._known.trim()
+
+    def _adopt(self, entries: Sequence[Entry], now_s: float) -> bool:
+        """Take new names in, newest first, with the position their file is known to have."""
+        unusable: set[str] = set()
+        adopted: list[TailedFile] = []
+        for entry in entries:
+            path = os.path.join(self.folder, entry.candidate.name)
+            identity = identify(path)
+            if identity is None:
+                unusable.add(entry.candidate.name)
+                continue
+            file = TailedFile(entry.candidate, path, entry.inode, identity, now_s)
+            adopted.append(file)
+            self._files[file.name] = file
+            self._place(file)
+        for file in adopted:
+            if self._known.was_replaced(file.name):
+                self.resets["replaced"] += 1
+        self.ignored["unreadable"] += len(unusable - self._unusable)
+        self._unusable = unusable
+        return bool(adopted)
+
+    def _place(self, file: TailedFile) -> None:
+        """Resume a file that is known by its inode; a finished one need not even be opened."""
+        identity = file.identity
+        known = self._known.claim(file.name, (identity.device, identity.inode))
+        if known is not None:
+            file.offset, file.marker = known.offset, known.marker
+            file.inherited = known.name != file.name
+            if known.offset == identity.size and known.mtime_ns == identity.mtime_ns:
+                file.finish()
+                if file.inherited:
+                    self.confirm(file, identity.mtime_ns)
+        if not file.finished:
+            self.work.add(file)
+
+
+def _order_of(file: TailedFile) -> OrderKey:
+    return file.candidate.order

@@ -194,7 +194,10 @@ class ExecutionAdapter(Protocol):
 
     @property
     def order_id_prefix(self) -> str | None:
-        """Rows get `order_id = prefix + signal_id` and no client order id; None: the client order id itself."""
+        """`order_id` is this and the signal id; None where the client order id itself is the order id.
+
+        An adapter with `batch_max` above 1 touches no wire: its rows carry no client order id.
+        """
 
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order as it will be sent, or why there will be none; no I/O."""

@@ -67,7 +67,8 @@ class DryRunAdapter:
 
     async def updates(self) -> AsyncIterator[OrderUpdate]:
         """No later news: ends at once."""
-        for update in ():
+        nothing: tuple[OrderUpdate, ...] = ()
+        for update in nothing:
             yield update
 
     async def cancel(self, client_order_id: str, symbol: str) -> CancelResult:

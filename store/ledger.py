@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 
 from msgspec.structs import astuple
 
 from config.seams import Clock, crash_point
 from store import statements as sql
+from store.binding import never_sent, row_values, slices
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
-from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, may_move, status_of
+from store.lifecycle import TERMINAL_STATES, State, may_move, status_of
 from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
 
 # Faults of one share's data, not of the store.
@@ -32,7 +33,6 @@ _SHARE_FAULTS = (
     UnicodeError,
 )
 _BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_UNSETTLED_STATES = frozenset(State) - TERMINAL_STATES
 
 
 class Ledger:
@@ -166,10 +166,10 @@ class Ledger:
             receipt.row_ids.append(None)
             if self._given_id_exists(reservation):
                 receipt.reused.append(index)
-                self._reserve([_never_sent(reservation, "id_reused", None)], Receipt(row_ids=[]))
+                self._reserve([never_sent(reservation, "id_reused", None)], Receipt(row_ids=[]))
             else:
                 receipt.failed.append((index, str(error)))
-                self._reserve([_never_sent(reservation, "internal_error", error)], Receipt(row_ids=[]))
+                self._reserve([never_sent(reservation, "internal_error", error)], Receipt(row_ids=[]))
         connection.execute("RELEASE one")
 
     def _given_id_exists(self, reservation: Reservation) -> bool:
@@ -183,9 +183,9 @@ class Ledger:
         return found.fetchone() is not None
 
     def _reserve(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
-        rows = [self._row(reservation) for reservation in reservations]
+        rows = [row_values(reservation, self._now_ms) for reservation in reservations]
         new: dict[tuple[int, str], int] = {}
-        for start, count in _slices(len(rows)):
+        for start, count in slices(len(rows)):
             values = [value for row in rows[start : start + count] for value in row]
             for row_id, ts_ms, signal_id in self._connection.execute(sql.reserve(count), values).fetchall():
                 new[(ts_ms, signal_id)] = row_id
@@ -203,36 +203,6 @@ class Ledger:
                 events.append((row_id, self._now_ms, None, reservation.state.value, final, reason))
         self._connection.executemany(sql.EVENT, events)
         self._save_lane(reservations)
-
-    def _row(self, new: Reservation) -> tuple[object, ...]:
-        assert new.state in BIRTH_STATES, new.state
-        final = new.state in TERMINAL_STATES
-        return (
-            new.signal_ts_ms,
-            new.symbol,
-            new.signal_id,
-            int(new.id_given),
-            new.state.value,
-            status_of(new.state, has_fills=False),
-            self._now_ms if final else None,
-            new.order_id,
-            new.side,
-            new.qty,
-            new.price,
-            int(new.gating),
-            new.guard_reason,
-            new.error_code,
-            new.error_msg,
-            new.run_source,
-            new.meta_json,
-            new.client_order_id,
-            new.order_json,
-            new.score,
-            new.place_file,
-            new.place_offset,
-            new.place_length,
-            self._now_ms,
-        )
 
     def _conflicts(self, new: Reservation) -> int:
         """1 when a duplicate says something else than the row that came first."""
@@ -308,6 +278,7 @@ class Ledger:
         connection.executemany(sql.STAMP, share.stamps.items())
         connection.executemany(sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files])
         connection.executemany(sql.PROJECTION, share.projected.items())
+        connection.executemany(sql.FORGET_PROJECTED_FILE, [(path,) for path in share.forgotten_files])
 
     def unsettled(self, symbol: str) -> list[Unsettled]:
         """The rows of `symbol` without a final outcome, oldest first."""
@@ -359,37 +330,3 @@ class Ledger:
         """Checkpoint, close the database and give the folder free."""
         self._connection.close()
         self._store.lock.release()
-
-
-def _never_sent(reservation: Reservation, code: str, error: Exception | None) -> Reservation:
-    """The row that a reservation becomes when it cannot be written as it is."""
-    skipped = error is None
-    return Reservation(
-        signal_ts_ms=reservation.signal_ts_ms,
-        symbol=reservation.symbol,
-        signal_id=reservation.signal_id,
-        id_given=reservation.id_given and skipped,
-        state=State.SKIPPED if skipped else State.REJECTED,
-        side="skip" if skipped else reservation.side,
-        gating=reservation.gating,
-        run_source=reservation.run_source,
-        meta_json="{}",
-        place_file=reservation.place_file,
-        place_offset=reservation.place_offset,
-        place_length=reservation.place_length,
-        error_code=code,
-        error_msg=str(error)[:200]
-        if error
-        else f"signal id {reservation.signal_id} was used at another time",
-    )
-
-
-def _slices(count: int) -> Iterable[tuple[int, int]]:
-    """Cut `count` rows into pieces of few different sizes, so that prepared statements are re-used."""
-    start = 0
-    size = sql.RESERVATIONS_MAX
-    while start < count:
-        while size > count - start:
-            size = 1 << (count - start).bit_length() - 1
-        yield start, size
-        start += size

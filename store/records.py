@@ -105,19 +105,7 @@ class Share:
     stamps: dict[str, str] = field(default_factory=dict)
     projected: dict[str, int] = field(default_factory=dict)
     projected_files: list[ProjectedFile] = field(default_factory=list)
-
-    @property
-    def empty(self) -> bool:
-        """True when there is nothing to write."""
-        return not (
-            self.moves
-            or self.reservations
-            or self.positions
-            or self.dead_letters
-            or self.stamps
-            or self.projected
-            or self.projected_files
-        )
+    forgotten_files: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -131,11 +131,12 @@ json_object('exec_ts_ms', x.exec_ts_ms, 'signal_ts_ms', x.signal_ts_ms, 'symbol'
             'guard_reason', x.guard_reason, 'status', x.status, 'error_code', x.error_code,
             'error_msg', x.error_msg, 'run_source', x.run_source, 'meta_json', json(x.meta_json))
 """
-FINAL_RECORDS = f"""
-SELECT e.seq, x.symbol, x.exec_ts_ms / 3600000, x.status = 'skip', {RECORD}
+_FINAL = f"""
+SELECT e.seq, x.symbol, x.exec_ts_ms / 3600000, {RECORD}
   FROM events AS e JOIN executions AS x ON x.id = e.execution_id
- WHERE e.seq > ? AND e.seq <= ? AND e.final = 1 ORDER BY e.seq LIMIT ?
-"""
+ WHERE e.seq > ? AND e.seq <= ? AND e.final = 1"""
+FINAL_RECORDS = f"{_FINAL} ORDER BY e.seq LIMIT ?"
+FINAL_SKIPS = f"{_FINAL} AND x.status = 'skip' ORDER BY e.seq LIMIT ?"
 DEAD_LETTERS = """
 SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
  WHERE id > ? AND id <= ? ORDER BY id LIMIT ?

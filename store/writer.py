@@ -32,11 +32,13 @@ class Writer:
         executor: Executor,
         clock: Clock,
         on_commit: Callable[[float], None] = lambda took_s: None,
+        on_work: Callable[[bool], None] = lambda working: None,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
         self._clock = clock
         self._on_commit = on_commit
+        self._on_work = on_work
         self._waiting: list[tuple[Share, asyncio.Future[Receipt]]] = []
         self._free = asyncio.Lock()
         self._dead: StoreError | None = None
@@ -76,6 +78,7 @@ class Writer:
 
     async def _until_written(self, shares: list[Share]) -> list[Receipt]:
         while True:
+            self._on_work(True)
             try:
                 receipts = await self.call(lambda: self._ledger.commit(shares))
             except StoreWriteError as error:
@@ -83,6 +86,7 @@ class Writer:
                 await self._clock.sleep(RETRY_DELAY_S)
             else:
                 self.trouble = None
+                self._on_work(False)
                 return receipts
 
     async def call(self, function: Callable[[], T]) -> T:

@@ -28,7 +28,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Signal(msgspec.Struct, frozen=True):
-    """One well-formed signal. Times are UTC epoch milliseconds; `expiry_ms` and `cooldown_ms` are durations (0 = none)."""
+    """One well-formed signal.
+
+    Times are UTC epoch milliseconds; `expiry_ms` and `cooldown_ms` are durations (0 = none).
+    """
 
     ts_ms: int
     symbol: str

@@ -1,0 +1,77 @@
+"""How reservations become statement parameters. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from store import statements as sql
+from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, status_of
+from store.records import Reservation
+
+MESSAGE_CHARACTERS_MAX = 200
+
+
+def row_values(new: Reservation, now_ms: int) -> tuple[object, ...]:
+    """The values of one row, in the order of RESERVATION_COLUMNS; `now_ms` is the commit's time."""
+    assert new.state in BIRTH_STATES, new.state
+    final = new.state in TERMINAL_STATES
+    return (
+        new.signal_ts_ms,
+        new.symbol,
+        new.signal_id,
+        int(new.id_given),
+        new.state.value,
+        status_of(new.state, has_fills=False),
+        now_ms if final else None,
+        new.order_id,
+        new.side,
+        new.qty,
+        new.price,
+        int(new.gating),
+        new.guard_reason,
+        new.error_code,
+        new.error_msg,
+        new.run_source,
+        new.meta_json,
+        new.client_order_id,
+        new.order_json,
+        new.score,
+        new.place_file,
+        new.place_offset,
+        new.place_length,
+        now_ms,
+    )
+
+
+def never_sent(reservation: Reservation, code: str, error: Exception | None) -> Reservation:
+    """The row that a reservation becomes when it cannot be written as it is: a skip, or a failure."""
+    skipped = error is None
+    text = f"signal id {reservation.signal_id} was used at another time" if skipped else str(error)
+    return Reservation(
+        signal_ts_ms=reservation.signal_ts_ms,
+        symbol=reservation.symbol,
+        signal_id=reservation.signal_id,
+        # A failed row keeps out of the index on given ids, whatever the fault was.
+        id_given=reservation.id_given and skipped,
+        state=State.SKIPPED if skipped else State.REJECTED,
+        side="skip" if skipped else reservation.side,
+        gating=reservation.gating,
+        run_source=reservation.run_source,
+        meta_json="{}",
+        place_file=reservation.place_file,
+        place_offset=reservation.place_offset,
+        place_length=reservation.place_length,
+        error_code=code,
+        error_msg=text[:MESSAGE_CHARACTERS_MAX],
+    )
+
+
+def slices(count: int) -> Iterable[tuple[int, int]]:
+    """Cut `count` rows into (start, size) of few different sizes, so that prepared statements are re-used."""
+    start = 0
+    size = sql.RESERVATIONS_MAX
+    while start < count:
+        while size > count - start:
+            size = 1 << (count - start).bit_length() - 1
+        yield start, size
+        start += size

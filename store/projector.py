@@ -1,0 +1,237 @@
+"""The projector: output files derived from the store, exactly one line per fact after any crash.
+
+Write, fdatasync, then the cursor in the ledger. What a file has beyond its cursor is cut off before
+the next write; a file that is shorter is written anew from the table. Trouble with an output never
+stops trading and never loses a line: the cursor waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import msgspec
+
+from config.seams import Clock, crash_point
+from store import statements as sql
+from store.errors import StoreError
+from store.output_file import ShorterThanKnownError, append_lines, repair, rewrite, unlink_all
+from store.records import ProjectedFile, Share
+from store.writer import Writer
+
+# Lines per pass: about 2 MiB in memory.
+LINES_MAX = 4_000
+# Passes closer together than this are one.
+PASS_DELAY_S = 0.05
+TROUBLE_DELAY_S = 1.0
+_NO_LIMIT = 2**62
+EVER = -1
+HOUR_MS = 3_600_000
+
+# One row of a query; its columns are checked by the table's STRICT types.
+Row = tuple[Any, ...]
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """One line of one output file; `seq` orders the facts of a projection."""
+
+    seq: int
+    path: str
+    symbol: str
+    hour: int
+    line: bytes
+
+
+class Projector:
+    """Keeps the hourly execution files, the dead letters and the optional skip file in step."""
+
+    def __init__(
+        self, folder: Path, writer: Writer, clock: Clock, *, with_skipped: bool, on_turn: Callable[[], None]
+    ) -> None:
+        self._folder = folder
+        self._writer = writer
+        self._clock = clock
+        self._names = ("executions", "deadletter", *(("skipped",) if with_skipped else ()))
+        self._on_turn = on_turn
+        self._cursors: dict[str, int] = {}
+        self._files: dict[str, ProjectedFile] = {}
+        self._news = asyncio.Event()
+        self.trouble: str | None = None
+        self.behind_since_ms: int | None = None
+
+    def wake(self) -> None:
+        """There may be new facts."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Repair what a crash left, then follow the store until cancelled."""
+        await self._until_done(self._start)
+        while True:
+            await self._until_done(self._pass)
+            await self._clock.sleep(PASS_DELAY_S)
+            self.behind_since_ms = None
+            await self._news.wait()
+            self.behind_since_ms = self._clock.wall_ms()
+
+    async def drain(self) -> None:
+        """One last pass, for a clean stop; gives up on the first trouble."""
+        try:
+            if not self._cursors:
+                await self._start()
+            await self._pass()
+        except (OSError, aiosqlite.Error, StoreError) as error:
+            self.trouble = f"outputs in {self._folder} are behind the store ({error})"
+
+    async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            self._on_turn()
+            try:
+                await step()
+            except (OSError, aiosqlite.Error) as error:
+                self.trouble = f"outputs in {self._folder} cannot be written ({error}): it goes on by itself"
+                await self._clock.sleep(TROUBLE_DELAY_S)
+            else:
+                self.trouble = None
+                return
+
+    async def _start(self) -> None:
+        async with self._reader() as reader:
+            cursors: dict[str, int] = dict(await _fetch(reader, sql.PROJECTIONS))
+            files = [ProjectedFile(*row) for row in await _fetch(reader, sql.PROJECTED_FILES)]
+            last_seq = (await _fetch(reader, sql.LAST_EVENT_SEQ))[0][0]
+        self._files = {file.path: file for file in files}
+        # The skip file tells of what comes after it was switched on.
+        self._cursors = {
+            name: cursors.get(name, last_seq if name == "skipped" else 0) for name in self._names
+        }
+        for file in files:
+            whole = await asyncio.to_thread(repair, self._folder / file.path, file.size)
+            if not whole:
+                await self._rebuild(file)
+
+    async def _rebuild(self, file: ProjectedFile) -> None:
+        """Write a file anew from the table, up to its cursor; the bytes are the same as before."""
+        lines: list[bytes] = []
+        after = file.first_seq - 1
+        async with self._reader() as reader:
+            while after < file.last_seq:
+                facts, after = await self._read(reader, file.name, after, file.last_seq)
+                lines += [fact.line for fact in facts if fact.path == file.path]
+        size = await asyncio.to_thread(rewrite, self._folder / file.path, b"".join(lines))
+        rebuilt = msgspec.structs.replace(file, size=size)
+        await self._writer.commit(Share(symbol="", projected_files=[rebuilt]))
+        self._files[file.path] = rebuilt
+
+    async def _pass(self) -> None:
+        """Write out everything that is committed by now."""
+        self._news.clear()
+        async with self._reader() as reader:
+            for name in self._names:
+                while await self._step(reader, name):
+                    self._on_turn()
+
+    async def _step(self, reader: aiosqlite.Connection, name: str) -> bool:
+        """Write up to LINES_MAX facts of one projection; False when there are no more."""
+        before = self._cursors[name]
+        facts, seq = await self._read(reader, name, before, _NO_LIMIT)
+        if not facts:
+            return False
+        crash_point("before_projection")
+        changed = [await self._append(name, path, facts) for path in dict.fromkeys(f.path for f in facts)]
+        crash_point("after_projection_sync")
+        share = Share(symbol="", projected={name: seq}, projected_files=changed)
+        await self._writer.commit(share)
+        crash_point("after_projection_cursor")
+        self._cursors[name] = seq
+        self._files.update((file.path, file) for file in changed)
+        return len(facts) == LINES_MAX
+
+    async def _append(self, name: str, path: str, facts: Sequence[Fact]) -> ProjectedFile:
+        own = [fact for fact in facts if fact.path == path]
+        known = self._files.get(path)
+        data = b"".join(fact.line for fact in own)
+        try:
+            size = await asyncio.to_thread(
+                append_lines, self._folder / path, data, known.size if known else 0
+            )
+        except ShorterThanKnownError:
+            assert known is not None
+            await self._rebuild(known)
+            return await self._append(name, path, facts)
+        return ProjectedFile(
+            path=path,
+            name=name,
+            symbol=own[0].symbol,
+            hour=own[0].hour,
+            size=size,
+            first_seq=known.first_seq if known else own[0].seq,
+            last_seq=own[-1].seq,
+        )
+
+    async def _read(
+        self, reader: aiosqlite.Connection, name: str, after: int, upto: int
+    ) -> tuple[list[Fact], int]:
+        """The next facts and the sequence number that they reach."""
+        statement, make = _FACTS[name]
+        facts = [make(row) for row in await _fetch(reader, statement, after, upto, LINES_MAX)]
+        if len(facts) < LINES_MAX and upto != _NO_LIMIT:
+            return facts, upto
+        return facts, facts[-1].seq if facts else after
+
+    async def prune(self, keep_days: int) -> int:
+        """Delete output files older than `keep_days`; the table keeps what they said. How many went."""
+        oldest_hour = self._clock.wall_ms() // HOUR_MS - keep_days * 24
+        old = [file.path for file in self._files.values() if EVER < file.hour < oldest_hour]
+        if old:
+            await self._writer.commit(Share(symbol="", forgotten_files=old))
+            for path in old:
+                del self._files[path]
+            await asyncio.to_thread(unlink_all, [self._folder / path for path in old])
+        return len(old)
+
+    def _reader(self) -> aiosqlite.Connection:
+        path = self._folder / "executions.db"
+        return aiosqlite.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+
+
+async def _fetch(reader: aiosqlite.Connection, statement: str, *parameters: int) -> list[Row]:
+    return [tuple(row) for row in await reader.execute_fetchall(statement, parameters)]
+
+
+def _execution(row: Row) -> Fact:
+    seq, symbol, hour, line = row
+    path = f"{symbol}/exec_{hour_name(hour)}.jsonl"
+    return Fact(seq=seq, path=path, symbol=symbol, hour=hour, line=line.encode() + b"\n")
+
+
+def _skipped(row: Row) -> Fact:
+    seq, _, _, line = row
+    return Fact(seq=seq, path="skipped_signals.jsonl", symbol="", hour=EVER, line=line.encode() + b"\n")
+
+
+def _dead_letter(row: Row) -> Fact:
+    seq, ts_ms, source, file, offset, reason, raw = row
+    where = "offset" if source == "jsonl" else "rowid"
+    letter = {"ts_ms": ts_ms, "source": source, "file": file, where: offset, "reason": reason}
+    letter["raw"] = raw.decode("utf-8", "backslashreplace")
+    hour = ts_ms // HOUR_MS
+    path = f"deadletter/{hour_name(hour)}.jsonl"
+    return Fact(seq=seq, path=path, symbol="", hour=hour, line=msgspec.json.encode(letter) + b"\n")
+
+
+_FACTS: dict[str, tuple[str, Callable[[Row], Fact]]] = {
+    "executions": (sql.FINAL_RECORDS, _execution),
+    "skipped": (sql.FINAL_SKIPS, _skipped),
+    "deadletter": (sql.DEAD_LETTERS, _dead_letter),
+}
+
+
+@lru_cache(maxsize=64)
+def hour_name(hour: int) -> str:
+    """`YYYYMMDD_HH` (UTC) of an hour counted from the epoch."""
+    return datetime.fromtimestamp(hour * 3600, UTC).strftime("%Y%m%d_%H")

@@ -1,0 +1,184 @@
+"""Doubts about what the worker writes: output folder, disk, store, lock, status port."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from config.settings import Execution
+from store.connection import APPLICATION_ID, DATABASE, MARKER, newest_version, open_reader
+from store.lock import holder_pid
+from worker.doubt import Row, fail, ok, warn
+from worker.http import BindError, bind_socket
+
+DISK_WARN_BYTES = 1 << 30
+DISK_FAIL_BYTES = 64 << 20
+
+OTHER_OUTPUT = "give this worker another --output (and --signals for the producer's folder)"
+
+
+def output_rows(execution: Execution) -> Iterator[Row]:
+    """Where the worker writes; the folder is probed and left as it was found."""
+    yield from folder_rows(execution.output_dir)
+    folder = execution.output_dir / "executions"
+    yield from store_rows(folder, {"mode": execution.mode.value})
+    yield from lock_rows(folder)
+    yield port_row(execution.http.host, execution.http.port)
+
+
+def folder_rows(folder: Path) -> Iterator[Row]:
+    """Whether the output folder can be made and written, and whether the disk has room."""
+    subject = "output folder"
+    nearest = folder
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        yield fail(subject, f"{folder}: {nearest} is a file", "move that file away, or change --output")
+        return
+    # Where the nodes below exist already with other owners, writing above them proves nothing.
+    parts = [nearest] if nearest != folder else [folder, folder / "executions", folder / "logs"]
+    for part in parts:
+        reason = _refused(part) if part.is_dir() else None
+        if reason is not None:
+            yield fail(
+                subject,
+                f"{folder}: {part} cannot be written ({reason})",
+                f"make it writable for user {_user(os.geteuid())}, or change --output",
+            )
+            return
+    yield ok(subject, f"{folder}" + ("" if nearest == folder else " will be made"))
+    yield disk_row(nearest)
+
+
+def _refused(folder: Path) -> str | None:
+    """Why no file can be made in `folder`; None when one could (it is gone again)."""
+    probe = folder / f".check-{os.getpid()}"
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    try:
+        os.write(descriptor, b"check\n")
+        os.fsync(descriptor)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    finally:
+        os.close(descriptor)
+        os.unlink(probe)
+    return None
+
+
+def disk_row(folder: Path) -> Row:
+    """Whether the disk has room for what is to come."""
+    state = os.statvfs(folder)
+    free = state.f_bavail * state.f_frsize
+    return free_space_row(free, inodes_gone=state.f_files > 0 and state.f_favail == 0)
+
+
+def free_space_row(free_bytes: int, *, inodes_gone: bool) -> Row:
+    """What `free_bytes` mean: a full disk stops all sending, so it should be seen before."""
+    subject, remedy = "disk", "make room, or move --output to another disk"
+    shown = f"{free_bytes / (1 << 20):,.0f} MiB free"
+    if inodes_gone:
+        return fail(subject, f"{shown}, and no inode for a new file", remedy)
+    if free_bytes < DISK_FAIL_BYTES:
+        return fail(subject, f"{shown}, must be at least {DISK_FAIL_BYTES >> 20} MiB", remedy)
+    if free_bytes < DISK_WARN_BYTES:
+        return warn(subject, f"{shown}, a day of work may need {DISK_WARN_BYTES >> 20} MiB", remedy)
+    return ok(subject, shown)
+
+
+def store_rows(folder: Path, stamps: dict[str, str]) -> Iterator[Row]:
+    """Whether the store in `folder` can be ours: of this program, not newer, with these stamps."""
+    path = folder / DATABASE
+    if not path.exists():
+        if (folder / MARKER).exists():
+            yield fail(
+                "store",
+                f"{path} is missing although {MARKER} beside it says it existed",
+                f"restore it; to begin anew, and perhaps execute signals again, remove {folder / MARKER}",
+            )
+        else:
+            yield ok("store", f"{path} will be made")
+        return
+    try:
+        with closing(open_reader(path)) as connection:
+            yield _store_row(connection, path, stamps)
+    except sqlite3.Error as error:
+        yield fail(
+            "store",
+            f"{path} cannot be read ({error})",
+            "check its owner and rights; if it is damaged keep a copy, then restore a backup",
+        )
+
+
+def _store_row(connection: sqlite3.Connection, path: Path, stamps: dict[str, str]) -> Row:
+    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not tables:
+        return ok("store", f"{path} is empty")
+    if application_id != APPLICATION_ID:
+        return fail("store", f"{path} is a database of another program", OTHER_OUTPUT)
+    newest = newest_version()
+    if version > newest:
+        return fail(
+            "store",
+            f"{path} has schema version {version}, this program knows up to {newest}",
+            "start the newer program again, or give this one another --output",
+        )
+    found = dict(connection.execute("SELECT key, value FROM stamps"))
+    for key, wanted in stamps.items():
+        if found.get(key, wanted) != wanted:
+            finding = f"{path} belongs to {key} {found[key]}, this worker runs with {key} {wanted}"
+            return fail("store", finding, OTHER_OUTPUT)
+    rows = connection.execute("SELECT coalesce(max(id), 0) FROM executions").fetchone()[0]
+    unsettled = connection.execute(
+        "SELECT count(*) FROM executions "
+        "WHERE state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined')"
+    ).fetchone()[0]
+    shown = f"{path}, {rows:,} executions"
+    return ok("store", shown + (f", {unsettled:,} to settle first" if unsettled else ""))
+
+
+def lock_rows(folder: Path) -> Iterator[Row]:
+    """Whether another worker holds the store; the lock is tried and given back at once."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        pid = holder_pid(descriptor)
+        holder = f"pid {pid}" if pid is not None else "another process"
+        yield fail(
+            "lock", f"{folder} is held by {holder}", "stop that worker, or give this one its own --output"
+        )
+    else:
+        yield ok("lock", f"{folder} is free")
+    finally:
+        os.close(descriptor)
+
+
+def port_row(host: str, port: int) -> Row:
+    """Whether the status server can have its address."""
+    try:
+        bind_socket(host, port).close()
+    except BindError as error:
+        finding, _, remedy = str(error).rpartition(": ")
+        return fail("status port", finding, remedy)
+    return ok("status port", f"{host}:{port}" if port else f"{host}, any free port")
+
+
+def _user(uid: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,307 @@
+"""The daemon: start, recover, run, drain, stop.
+
+It owns the tasks and ends all of them together: when one fails, nothing is sent any more. What was
+reserved and not settled by then is settled by the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from streams.choice import ignored_newer_sources
+
+from adapters.contract import OrderUpdate
+from config.seams import Clock
+from config.settings import Execution
+from store.errors import StoreError
+from store.ledger import Ledger
+from store.lifecycle import TERMINAL_STATES, State, may_move
+from store.projector import Projector
+from store.records import Share
+from streams.source import Source
+from worker.lane import Floor, Lane
+from worker.logs import Log
+from worker.metrics import Metrics
+from worker.notify import Notifier
+from worker.pulse import Pulses
+from worker.rows import accepted_move
+
+HEARTBEAT_S = 10.0
+HOUSEKEEPING_S = 1.0
+PRUNE_S = 3_600.0
+# systemd's own default stop time is 90 s; the contract promises 10.
+STOP_S_MAX = 8.0
+# A task that shows no life for this long is late, where systemd names no limit.
+SILENCE_S_MAX = 30.0
+
+
+class Daemon:
+    """All running parts of one worker."""
+
+    def __init__(
+        self,
+        *,
+        execution: Execution,
+        floor: Floor,
+        lanes: Sequence[Lane],
+        ledger: Ledger,
+        source: Source,
+        projector: Projector,
+        pulses: Pulses,
+        metrics: Metrics,
+        log: Log,
+        notifier: Notifier,
+        clock: Clock,
+        started_s: float,
+    ) -> None:
+        self.execution = execution
+        self.floor = floor
+        self.lanes = lanes
+        self.source = source
+        self.projector = projector
+        self.metrics = metrics
+        self.pulses = pulses
+        self.recovery_s: float | None = None
+        self.ignored_sources: Sequence[str] = ()
+        self.unsettled: Sequence[tuple[str, State, int, int]] = ()
+        self._ledger = ledger
+        self._log = log
+        self._notifier = notifier
+        self.clock = clock
+        self.started_s = started_s
+        self._stop = asyncio.Event()
+        self._told: dict[str, str | None] = {}
+
+    @property
+    def stopping(self) -> bool:
+        """True once a stop was asked for."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Ask for a clean end."""
+        self._stop.set()
+
+    async def run(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        """Work until stopped, or until the lanes are drained with `once`.
+
+        Raises what ended the first task that failed, after everything else was stopped.
+        """
+        await self.source.start()
+        lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes]
+        others = [
+            asyncio.create_task(self.projector.run(), name="projector"),
+            asyncio.create_task(self._follow_updates(), name="updates"),
+            asyncio.create_task(self._after_recovery(serve), name="http"),
+            asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._beat(), name="heartbeat"),
+            asyncio.create_task(self._feed_watchdog(), name="watchdog"),
+        ]
+        stop = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await self._until_over(lanes, others, stop)
+        finally:
+            self._stop.set()
+            await self._end(lanes, [*others, stop])
+
+    async def _until_over(
+        self, lanes: list[asyncio.Task[None]], others: list[asyncio.Task[None]], stop: asyncio.Task[bool]
+    ) -> None:
+        running: set[asyncio.Task[Any]] = {*lanes, *others, stop}
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            if stop in done or all(lane.done() for lane in lanes):
+                return
+
+    async def _end(self, lanes: list[asyncio.Task[None]], others: list[asyncio.Task[Any]]) -> None:
+        """Let the lanes settle what is in flight, then end the rest and write out the last lines."""
+        self._notifier.stopping()
+        for lane in self.lanes:
+            lane.stop()
+        await asyncio.wait(lanes, timeout=STOP_S_MAX)
+        for task in [*lanes, *others]:
+            task.cancel()
+        for task in [*lanes, *others]:
+            try:
+                await task
+            except asyncio.CancelledError:
+                continue
+            except StoreError as error:
+                self._log.error("task_ended", task=task.get_name(), why=str(error))
+            except Exception as error:  # noqa: BLE001  # every task must be ended, whatever it died of
+                self._log.error("task_failed", task=task.get_name(), why=repr(error))
+        await self.projector.drain()
+        await self.floor.adapter.flush()
+        await self.floor.adapter.close()
+        await self.source.close()
+
+    async def _after_recovery(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        """Once every lane has settled its past: say so, and only then pay for the HTTP server."""
+        for lane in self.lanes:
+            await lane.recovered.wait()
+        self.recovery_s = self.clock.monotonic_s() - self.started_s
+        self.metrics.recovery_took_s(self.recovery_s)
+        if serve is not None:
+            await serve()
+
+    async def _follow_updates(self) -> None:
+        """Later news of accepted orders."""
+        async for update in self.floor.adapter.updates():
+            await self._apply(update)
+
+    async def _apply(self, update: OrderUpdate) -> None:
+        writer = self.floor.writer
+        found = await writer.call(lambda: self._ledger.row_of(update.client_order_id))
+        if found is None:
+            self._log.error("update_unexplained", client_order_id=update.client_order_id, state=update.state)
+            return
+        row_id, before = found
+        after = State(update.state)
+        if before is after and after is not State.PARTIAL:
+            return
+        if not may_move(before, after):
+            if before in TERMINAL_STATES:
+                self._log.warning("update_after_the_end", row=row_id, before=before, after=after)
+            return
+        move = accepted_move(row_id, before, update, attempts=None, latency_ms=None)
+        share = Share(symbol="", moves=[move])
+        self.floor.report.committed(share, await writer.commit(share))
+        self._log.event(
+            f"order_{update.state}", row=row_id, qty=update.filled_qty, price=update.average_price
+        )
+
+    async def _keep_house(self) -> None:
+        """Once a second: gauges from the store and the source; once an hour: old files."""
+        pulse = self.pulses.of("housekeeping")
+        prune_at_s = -math.inf
+        while True:
+            pulse.turn()
+            self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
+            self._count_unsettled()
+            for reason, total in self.source.counters.resets.items():
+                self.metrics.source_resets(reason, total)
+            self.metrics.set_queue_len(sum(lane.queue_len for lane in self.lanes))
+            self.ignored_sources = ignored_newer_sources(self.source.kind, self.execution.signals_dir)
+            self.metrics.set_sources_ignored(len(self.ignored_sources))
+            self._tell("execution_source_ignored", ", ".join(self.ignored_sources) or None)
+            self._tell("store_trouble", self.floor.writer.trouble)
+            self._tell("output_trouble", self.projector.trouble)
+            for lane in self.lanes:
+                self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
+            if self.execution.keep_days is not None and self.clock.monotonic_s() >= prune_at_s:
+                prune_at_s = self.clock.monotonic_s() + PRUNE_S
+                await self.projector.prune(self.execution.keep_days)
+                self._log.prune(self.execution.keep_days)
+            await self.clock.sleep(HOUSEKEEPING_S)
+
+    def _count_unsettled(self) -> None:
+        doubtful = [row for row in self.unsettled if row[1] in (State.UNKNOWN, State.QUARANTINED)]
+        oldest_ms = min((row[3] for row in self.unsettled), default=None)
+        age_s = 0.0 if oldest_ms is None else max(0.0, (self.clock.wall_ms() - oldest_ms) / 1000)
+        self.metrics.set_unknown(sum(row[2] for row in doubtful), age_s)
+
+    def _tell(self, what: str, sentence: str | None) -> None:
+        """Log a condition when it begins, changes or ends, not every second."""
+        before = self._told.get(what)
+        if sentence == before:
+            return
+        self._told[what] = sentence
+        if sentence is None:
+            self._log.event("condition_ended", what=what)
+        else:
+            self._log.warning("condition_began", what=what, why=sentence)
+
+    async def _beat(self) -> None:
+        """The heartbeat: one line every ten seconds."""
+        while True:
+            await self.clock.sleep(HEARTBEAT_S)
+            self._log.event("heartbeat", **self.heartbeat())
+            self._notifier.status(self.sentence())
+
+    def heartbeat(self) -> dict[str, int]:
+        """The numbers of the contract's heartbeat line."""
+        doubtful = (State.UNKNOWN, State.QUARANTINED)
+        return {
+            "lag_ms": self.floor.report.last_lag_ms,
+            "queue_len": sum(lane.queue_len for lane in self.lanes),
+            **self.metrics.totals(),
+            "unknown_count": sum(row[2] for row in self.unsettled if row[1] in doubtful),
+        }
+
+    def sentence(self) -> str:
+        """One line for `systemctl status`."""
+        totals = self.metrics.totals()
+        words = ", ".join(f"{name.removesuffix('_count')} {count}" for name, count in totals.items())
+        trouble = self.floor.writer.trouble or self.projector.trouble
+        return f"{self.execution.mode.value}: {words}" + (f"; {trouble}" if trouble else "")
+
+    async def _feed_watchdog(self) -> None:
+        """Feed systemd's watchdog while every task shows life."""
+        limit_s = self._notifier.watchdog_s or SILENCE_S_MAX
+        while True:
+            late = self.pulses.late(limit_s)
+            if not late:
+                self._notifier.watchdog()
+            self._tell("tasks_late", ", ".join(late) or None)
+            await self.clock.sleep(limit_s / 4)
+
+
+class WorkerProbe:
+    """What the HTTP server shows of a daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    def alive(self) -> str | None:
+        """None while every task shows life."""
+        late = self._daemon.pulses.late(SILENCE_S_MAX)
+        return f"no sign of life from {', '.join(late)}" if late else None
+
+    def ready(self) -> str | None:
+        """None while recovery is done, the store commits and nothing stops the input."""
+        daemon = self._daemon
+        if daemon.recovery_s is None:
+            waiting = [lane.symbol for lane in daemon.lanes if not lane.recovered.is_set()]
+            return f"recovery is not done for {', '.join(waiting)}"
+        if daemon.stopping:
+            return "the worker is stopping"
+        return daemon.floor.writer.trouble
+
+    def status(self) -> dict[str, object]:
+        """Everything a person asks first."""
+        daemon = self._daemon
+        return {
+            "mode": daemon.execution.mode.value,
+            "source": daemon.source.kind,
+            "ready": self.ready() is None,
+            "why_not_ready": self.ready(),
+            "uptime_s": round(daemon.clock.monotonic_s() - daemon.started_s, 1),
+            "recovery_s": daemon.recovery_s,
+            **daemon.heartbeat(),
+            "success_rate": daemon.metrics.success_rate,
+            "lanes": [_lane_status(lane) for lane in daemon.lanes],
+            "unsettled": [
+                {"symbol": symbol, "state": state.value, "rows": rows, "oldest_ms": oldest_ms}
+                for symbol, state, rows, oldest_ms in daemon.unsettled
+            ],
+            "output_trouble": daemon.projector.trouble,
+            "sources_ignored": list(daemon.ignored_sources),
+            "source_resets": daemon.source.counters.resets,
+            "files_ignored": daemon.source.counters.ignored_files,
+        }
+
+
+def _lane_status(lane: Lane) -> dict[str, object]:
+    state = lane.feed.state()
+    return {
+        "symbol": lane.symbol,
+        "queue_len": lane.queue_len,
+        "blocked_by": lane.blocked_by,
+        "waiting_for": state.waiting_for,
+        "backlog": state.backlog_bytes,
+        "last_read_ms": state.last_read_ms,
+    }

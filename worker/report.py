@@ -1,0 +1,168 @@
+"""What the lanes tell: metrics per batch, and one log line per execution while there are few of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
+from config.seams import Clock
+from store.lifecycle import TERMINAL_STATES, State, status_of
+from store.records import Receipt, Share
+from worker.gate import Pending
+from worker.logs import Log
+from worker.metrics import NO_REASON, Metrics
+from worker.planning import Skip
+
+# A burst of more orders than this is told in one line.
+LINES_PER_BURST_MAX = 20
+
+
+class Report:
+    """Counts and tells; never decides, never waits."""
+
+    def __init__(self, metrics: Metrics, log: Log, clock: Clock) -> None:
+        self.metrics = metrics
+        self.log = log
+        self.last_lag_ms = 0
+        self._clock = clock
+
+    def committed(self, share: Share, receipt: Receipt) -> None:
+        """Count what a commit made durable."""
+        metrics = self.metrics
+        new = [
+            row for row, row_id in zip(share.reservations, receipt.row_ids, strict=True) if row_id is not None
+        ]
+        results = Counter(status_of(row.state, has_fills=False) for row in new)
+        results.update(
+            status_of(move.after, has_fills=move.has_fills)
+            for move in share.moves
+            if move.after in TERMINAL_STATES or move.after is State.UNKNOWN
+        )
+        for status, count in results.items():
+            if status != "pending":
+                metrics.results(status, count)
+        if new:
+            metrics.signals_read(share.symbol, len(new))
+            now_ms = self._clock.wall_ms()
+            self.last_lag_ms = now_ms - new[-1].signal_ts_ms
+            metrics.lags_ms([now_ms - row.signal_ts_ms for row in new])
+        if receipt.duplicates:
+            metrics.duplicates(receipt.duplicates)
+        if receipt.conflicts:
+            metrics.conflicting_duplicates(receipt.conflicts)
+        for reason, count in Counter(letter.reason for letter in share.dead_letters).items():
+            metrics.malformed(reason, count)
+        metrics.dead_letters(receipt.dead_letters)
+        self._tell_faults(share, receipt)
+
+    def _tell_faults(self, share: Share, receipt: Receipt) -> None:
+        for index in receipt.reused:
+            row = share.reservations[index]
+            self.metrics.results("skip", 1)
+            self.log.error(
+                "signal_id_reused", symbol=row.symbol, signal_id=row.signal_id, at=row.signal_ts_ms
+            )
+        for index, why in receipt.failed:
+            row = share.reservations[index]
+            self.metrics.results("failed", 1)
+            self.log.error("signal_not_recordable", symbol=row.symbol, signal_id=row.signal_id, why=why)
+        for move, why in receipt.refused:
+            self.log.error("move_refused", symbol=share.symbol, row=move.row_id, after=move.after, why=why)
+        for letter in share.dead_letters[:LINES_PER_BURST_MAX]:
+            self.log.warning(
+                "line_malformed",
+                symbol=letter.symbol,
+                reason=letter.reason,
+                file=letter.file,
+                offset=letter.offset,
+            )
+
+    def burst(self, symbol: str) -> Burst:
+        """Begin to tell of a run of sends."""
+        return Burst(self, symbol)
+
+    def retried(self) -> None:
+        """An order that was not sent is tried again."""
+        self.metrics.retried()
+
+    def recovered(self, symbol: str, found: int, again: int) -> None:
+        """A lane has settled what a former run left in flight."""
+        if found:
+            self.log.event("lane_recovered", symbol=symbol, in_flight=found, sent_again=again)
+
+    def quarantined(self, symbol: str) -> None:
+        """A lane waits for a person."""
+        self.log.error("lane_quarantined", symbol=symbol, what_to_do="resolve the order by hand")
+
+
+class Burst:
+    """The orders sent between two commits."""
+
+    def __init__(self, report: Report, symbol: str) -> None:
+        self._report = report
+        self._symbol = symbol
+        self._answers: list[tuple[Pending, SubmitResult | Skip, float]] = []
+
+    def answered(self, pending: Pending, result: SubmitResult, latency_ms: float) -> None:
+        """One answer of the venue."""
+        self._answers.append((pending, result, latency_ms))
+
+    def skipped(self, pending: Pending, why: Skip) -> None:
+        """One order that was not sent after all."""
+        self._answers.append((pending, why, 0.0))
+
+    def end(self) -> None:
+        """Count the burst, and tell it: order by order when it is short."""
+        counts: Counter[tuple[str, str]] = Counter()
+        latencies_s: dict[str, list[float]] = {}
+        for _, result, latency_ms in self._answers:
+            if isinstance(result, Skip):
+                continue
+            word, reason = _words(result)
+            counts[(word, reason)] += 1
+            latencies_s.setdefault(word, []).append(latency_ms / 1000)
+        metrics = self._report.metrics
+        for (word, reason), count in counts.items():
+            metrics.submitted(word, reason, count)
+        for word, values in latencies_s.items():
+            metrics.submit_latencies_s(word, values)
+        if len(self._answers) <= LINES_PER_BURST_MAX:
+            for pending, result, latency_ms in self._answers:
+                self._tell(pending, result, latency_ms)
+        else:
+            told = {word: count for (word, _), count in counts.items()}
+            self._report.log.event("orders_sent", symbol=self._symbol, count=len(self._answers), **told)
+
+    def _tell(self, pending: Pending, result: SubmitResult | Skip, latency_ms: float) -> None:
+        log, order = self._report.log, pending.order
+        fields = {
+            "symbol": order.symbol,
+            "side": "long" if order.side == "buy" else "short",
+            "qty": order.qty,
+            "price": order.price,
+            "signal_id": order.signal_id,
+            "row": pending.row_id,
+        }
+        match result:
+            case Accepted(update=update):
+                log.event(f"order_{update.state}", **fields, took_ms=latency_ms)
+            case Rejected():
+                log.warning("order_rejected", **fields, code=result.code, why=result.text)
+            case NotSent():
+                log.warning("order_not_sent", **fields, code=result.code, why=result.text)
+            case Unknown():
+                log.error("order_unknown", **fields, why=result.why)
+            case Skip():
+                log.event("order_skipped", **fields, code=result.code, why=result.text)
+
+
+def _words(result: SubmitResult) -> tuple[str, str]:
+    match result:
+        case Accepted():
+            return "accepted", NO_REASON
+        case Rejected():
+            return "rejected", result.code
+        case NotSent():
+            return "not_sent", result.code
+        case Unknown():
+            return "unknown", NO_REASON

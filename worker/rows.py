@@ -1,0 +1,241 @@
+"""Translation between the edges: a signal and its decision to a row, a venue's answer to a move.
+
+Pure. Hot path: one struct and two small encodings a signal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from adapters.contract import ExecutionAdapter, Order, OrderCtx, OrderUpdate, Reject
+from config.settings import Execution
+from store.lifecycle import State
+from store.records import DeadLetter, Move, Position, Reservation, Unsettled
+from streams.position import SourcePosition
+from streams.signal import Malformed, Signal
+from worker.gate import Pending
+from worker.planning import Eligible, Skip, client_order_id
+
+
+class Meta(msgspec.Struct, omit_defaults=True):
+    """What stands in meta_json; durations in milliseconds. Absent means unknown or not applicable."""
+
+    mode: str | None = None
+    adapter: str | None = None
+    client_order_id: str | None = None
+    exchange_order_id: str | None = None
+    attempts: int | None = None
+    lag_ms: int | None = None
+    latency_ms: float | None = None
+    run_id: str | None = None
+    expiry_ms: int = 0
+    regime: str | None = None
+    scenario: str | None = None
+    warmup: bool | None = None
+    consistency: float | None = None
+    fee: str | None = None
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_order = msgspec.json.Decoder(Order).decode
+_decode_meta = msgspec.json.Decoder(Meta).decode
+
+
+class RowBuilder:
+    """Makes reservations for one mode and adapter."""
+
+    def __init__(self, execution: Execution, adapter: ExecutionAdapter) -> None:
+        self._adapter = adapter
+        self._mode = execution.mode.value
+        self._run_source = execution.run_source.value
+        self._order_type = execution.order.type.value
+        self._tif = execution.order.tif.value
+        self._prefix = adapter.order_id_prefix
+        self._on_wire = adapter.batch_max == 1
+
+    def skip(self, signal: Signal, decision: Skip, now_ms: int) -> Reservation:
+        """The row of a signal that is never sent."""
+        return self._row(
+            signal,
+            now_ms,
+            state=State.SKIPPED,
+            side=decision.side,
+            error_code=decision.code,
+            error_msg=decision.text,
+        )
+
+    def order(self, signal: Signal, decision: Eligible, now_ms: int) -> tuple[Reservation, Order | None]:
+        """The row of an eligible signal and its order; no order when the adapter refuses it locally."""
+        own_id = f"{self._prefix}{signal.signal_id}" if self._prefix else None
+        wire_id = client_order_id(signal.symbol, signal.signal_id) if self._on_wire else None
+        ctx = self._context(signal, decision, wire_id or own_id or signal.signal_id, now_ms)
+        prepared = self._adapter.prepare(ctx)
+        if isinstance(prepared, Reject):
+            row = self._row(
+                signal,
+                now_ms,
+                state=State.REJECTED,
+                side=decision.side,
+                order_id=own_id or wire_id,
+                error_code=prepared.code,
+                error_msg=prepared.text,
+            )
+            return row, None
+        row = self._row(
+            signal,
+            now_ms,
+            state=State.RESERVED,
+            side=decision.side,
+            order_id=own_id or wire_id,
+            qty=str(prepared.qty),
+            price=None if prepared.price is None else str(prepared.price),
+            wire_id=wire_id,
+            order=prepared,
+        )
+        return row, prepared
+
+    def _context(self, signal: Signal, decision: Eligible, order_id: str, now_ms: int) -> OrderCtx:
+        return OrderCtx(
+            client_order_id=order_id,
+            symbol=signal.symbol,
+            side="buy" if decision.side == "long" else "sell",
+            qty=None,
+            order_type=self._order_type,
+            price=signal.price,
+            tif=self._tif,
+            ts_ms=now_ms,
+            event_ts_ms=signal.ts_ms,
+            signal_id=signal.signal_id,
+            regime=signal.regime,
+            scenario=signal.scenario,
+            warmup=signal.warmup,
+            guard_reason=signal.guard_reason,
+            consistency=signal.consistency,
+            weak_signal_throttle=signal.weak_signal_throttle,
+        )
+
+    def _row(
+        self,
+        signal: Signal,
+        now_ms: int,
+        *,
+        state: State,
+        side: str,
+        order_id: str | None = None,
+        qty: str | None = None,
+        price: str | None = None,
+        error_code: str | None = None,
+        error_msg: str | None = None,
+        wire_id: str | None = None,
+        order: Order | None = None,
+    ) -> Reservation:
+        meta = Meta(
+            mode=self._mode,
+            adapter=self._adapter.name,
+            client_order_id=wire_id,
+            lag_ms=now_ms - signal.ts_ms,
+            run_id=signal.run_id,
+            expiry_ms=signal.expiry_ms,
+            regime=signal.regime,
+            scenario=signal.scenario,
+            warmup=signal.warmup,
+            consistency=signal.consistency,
+        )
+        place = signal.place
+        return Reservation(
+            signal_ts_ms=signal.ts_ms,
+            symbol=signal.symbol,
+            signal_id=signal.signal_id,
+            id_given=signal.id_given,
+            state=state,
+            side=side,
+            gating=signal.gate_passed,
+            run_source=self._run_source,
+            meta_json=_encode(meta).decode(),
+            place_file=place.file,
+            place_offset=place.offset,
+            place_length=place.length,
+            score=signal.score,
+            order_id=order_id,
+            qty=qty,
+            price=price,
+            guard_reason=signal.guard_reason or None,
+            error_code=error_code,
+            error_msg=error_msg,
+            client_order_id=wire_id,
+            order_json=None if order is None else _encode(order).decode(),
+        )
+
+
+def pending_of(row: Unsettled) -> Pending:
+    """The order of a row found at start, exactly as it was reserved."""
+    assert row.order_json is not None, row.row_id
+    meta = _decode_meta(row.meta_json)
+    return Pending(
+        row_id=row.row_id,
+        order=_decode_order(row.order_json),
+        signal_ts_ms=row.signal_ts_ms,
+        expiry_ms=meta.expiry_ms,
+        attempts=meta.attempts or 0,
+    )
+
+
+def accepted_move(
+    row_id: int, before: State, update: OrderUpdate, *, attempts: int | None, latency_ms: float | None
+) -> Move:
+    """The move that a venue's word on an order stands for."""
+    patch = Meta(
+        exchange_order_id=update.exchange_order_id,
+        attempts=attempts,
+        latency_ms=latency_ms,
+        fee=None if update.fee is None else str(update.fee),
+    )
+    has_fills = update.filled_qty > 0
+    return Move(
+        row_id=row_id,
+        before=before,
+        after=State(update.state),
+        reason=update.reason,
+        has_fills=has_fills,
+        qty=str(update.filled_qty) if has_fills else None,
+        price=None if update.average_price is None else str(update.average_price),
+        patch=_encode(patch).decode(),
+    )
+
+
+def refused_move(pending: Pending, before: State, after: State, code: str, text: str) -> Move:
+    """The move of an order that came to nothing, with its reason."""
+    patch = _encode(Meta(attempts=pending.attempts)).decode()
+    return Move(
+        row_id=pending.row_id, before=before, after=after, error_code=code, error_msg=text, patch=patch
+    )
+
+
+def unknown_move(pending: Pending, before: State, why: str) -> Move:
+    """The move of an order that may have been accepted."""
+    patch = _encode(Meta(attempts=pending.attempts)).decode()
+    return Move(row_id=pending.row_id, before=before, after=State.UNKNOWN, reason=why, patch=patch)
+
+
+def positions_of(positions: Iterable[SourcePosition]) -> list[Position]:
+    """Source positions in the store's words."""
+    return [Position(*msgspec.structs.astuple(position)) for position in positions]
+
+
+def source_positions_of(positions: Iterable[Position]) -> list[SourcePosition]:
+    """Stored positions in the streams' words."""
+    return [SourcePosition(*msgspec.structs.astuple(position)) for position in positions]
+
+
+def dead_letter_of(malformed: Malformed, source: str) -> DeadLetter:
+    """A malformed record, set aside."""
+    return DeadLetter(
+        symbol=malformed.symbol,
+        source=source,
+        file=malformed.place.file,
+        offset=malformed.place.offset,
+        reason=malformed.reason,
+        raw=malformed.raw,
+    )

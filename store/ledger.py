@@ -176,8 +176,7 @@ class Ledger:
         if not reservation.id_given:
             return False
         found = self._connection.execute(
-            "SELECT 1 FROM executions WHERE symbol = ? AND signal_id = ? AND id_given = 1 "
-            "AND error_code IS NOT 'id_reused'",
+            sql.GIVEN_ID,
             (reservation.symbol, reservation.signal_id),
         )
         return found.fetchone() is not None

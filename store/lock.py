@@ -9,6 +9,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from store import statements as sql
 from store.errors import StoreError, StoreHeldError
 
 
@@ -82,10 +83,22 @@ def holder_pid(descriptor: int) -> int | None:
     return None
 
 
+def lock_holder(folder: Path) -> int | None:
+    """The process that holds the store in `folder`; None when nobody does."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return holder_pid(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _holder_since(folder: Path, pid: int | None) -> str | None:
     try:
         with closing(sqlite3.connect(f"file:{folder / 'executions.db'}?mode=ro", uri=True)) as connection:
-            row = connection.execute("SELECT pid, started_ms FROM owner").fetchone()
+            row = connection.execute(sql.OWNER).fetchone()
     except sqlite3.Error:
         return None
     if row is None or row[0] != pid:

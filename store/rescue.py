@@ -31,7 +31,9 @@ def save_copy(connection: sqlite3.Connection, folder: Path, now_ms: int) -> Path
 def advice(folder: Path, copy: Path | None) -> str:
     """What a person does next, as a sentence."""
     if copy is None:
-        return f"its content could not be saved; restore {folder / DATABASE} from a backup before the next start"
+        return (
+            f"its content could not be saved; restore {folder / DATABASE} from a backup before the next start"
+        )
     return (
         f"its content was saved to {copy}: find out who removed it, "
         f"then move the copy to {folder / DATABASE} and start again"

@@ -70,6 +70,11 @@ BY_KEY = (
     "WHERE signal_ts_ms = ? AND symbol = ? AND signal_id = ?"
 )
 
+GIVEN_ID = (
+    "SELECT 1 FROM executions WHERE symbol = ? AND signal_id = ? AND id_given = 1 "
+    "AND error_code IS NOT 'id_reused'"
+)
+
 POSITION = """
 INSERT INTO source_positions (symbol, source, name, device, inode, offset, marker, mtime_ns, detail)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -98,7 +103,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 LAST_DEAD_LETTER_MS = "SELECT ts_ms FROM dead_letters ORDER BY id DESC LIMIT 1"
 
 STAMP = "INSERT INTO stamps (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
-STAMPS = "SELECT key, value FROM stamps"
+STAMPS = "SELECT key, value FROM stamps ORDER BY key"
 
 UNSETTLED = """
 SELECT id, symbol, signal_id, signal_ts_ms, state, client_order_id, order_json, side, meta_json, reserved_ms
@@ -141,3 +146,12 @@ DEAD_LETTERS = """
 SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
  WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
 """
+
+# What people's commands read.
+OWNER = "SELECT pid, started_ms, epoch FROM owner"
+LAST_ROW = "SELECT coalesce(max(id), 0) FROM executions"
+LAST_DEAD_LETTER = "SELECT coalesce(max(id), 0) FROM dead_letters"
+BY_STATUS = "SELECT status, count(*) FROM executions GROUP BY status ORDER BY status"
+LANES = "SELECT symbol, high_water_ts_ms, last_order_ts_ms FROM lanes ORDER BY symbol"
+ROWS_OF = "SELECT * FROM executions WHERE signal_id = ?1 OR client_order_id = ?1 ORDER BY id LIMIT 20"
+EVENTS_OF = "SELECT at_ms, from_state, to_state, reason FROM events WHERE execution_id = ? ORDER BY seq"

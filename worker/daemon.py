@@ -179,6 +179,8 @@ class Daemon:
         pulse = self.pulses.of("housekeeping")
         prune_at_s = -math.inf
         while True:
+            pulse.waits(HOUSEKEEPING_S)
+            await self.clock.sleep(HOUSEKEEPING_S)
             pulse.turn()
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
             self._count_unsettled()
@@ -196,7 +198,6 @@ class Daemon:
                 prune_at_s = self.clock.monotonic_s() + PRUNE_S
                 await self.projector.prune(self.execution.keep_days)
                 self._log.prune(self.execution.keep_days)
-            await self.clock.sleep(HOUSEKEEPING_S)
 
     def _count_unsettled(self) -> None:
         doubtful = [row for row in self.unsettled if row[1] in (State.UNKNOWN, State.QUARANTINED)]

@@ -11,12 +11,13 @@ import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
 
 from config.errors import ConfigError
+from store.errors import StoreError
 from worker.exits import Exit
 from worker.options import RunOptions
 
@@ -64,10 +65,13 @@ Symbols = Annotated[
     str | None,
     typer.Option("--symbols", metavar="A,B", help="Symbols to execute; signals of others are not read."),
 ]
-ModeOption = Annotated[ModeName | None, typer.Option("--mode", help="Where orders go [default: dry_run].")]
+ModeOption = Annotated[
+    ModeName | None,
+    typer.Option("--mode", metavar="MODE", help="dry_run, paper, testnet or live [default: dry_run]."),
+]
 SinkOption = Annotated[
     SinkName | None,
-    typer.Option("--sink", help="What the producer writes; auto looks once [default: auto]."),
+    typer.Option("--sink", metavar="KIND", help="jsonl, sqlite, or auto, which looks once [default: auto]."),
 ]
 SignalsFolder = Annotated[
     str | None,
@@ -80,7 +84,8 @@ OutputFolder = Annotated[
     ),
 ]
 LogLevelOption = Annotated[
-    LevelName | None, typer.Option("--log-level", help="How much is logged [default: info].")
+    LevelName | None,
+    typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error [default: info]."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
@@ -107,12 +112,15 @@ class Given:
 class _Group(TyperGroup):
     """Turns what an operator may cause into a sentence and an exit code, for every command alike."""
 
-    def invoke(self, ctx: typer.Context) -> object:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except ConfigError as error:
             _complain(error.problems)
             raise typer.Exit(Exit.CONFIGURATION) from None
+        except StoreError as error:
+            _complain((str(error),))
+            raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None
 
@@ -127,9 +135,9 @@ app = typer.Typer(
     add_completion=False,
     invoke_without_command=True,
     subcommand_metavar="[COMMAND]",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
+config_app = typer.Typer(help="Look at the configuration: config show lists it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
 
@@ -217,8 +225,8 @@ def run(
     start: Annotated[
         str | None,
         typer.Option(
-            metavar="beginning|now|TS_MS",
-            help="Where a first start on old signals begins [default: now on testnet and live].",
+            metavar="WHERE",
+            help="First start on old signals: beginning, now or UTC ms [default: now on testnet, live].",
         ),
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Execute what is there, then end with 0.")] = False,
@@ -255,7 +263,7 @@ def _run_daemon(loaded: Loaded, options: RunOptions) -> int:
     return run_worker(loaded, options)
 
 
-@app.command()
+@app.command(short_help="Say whether the worker may start, and what to mend.")
 def check(
     ctx: typer.Context,
     config: ConfigFile = None,
@@ -280,7 +288,7 @@ def check(
     raise typer.Exit(check_all(loaded, os.environ, clock, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Show what the worker did and does.")
 def status(
     ctx: typer.Context, config: ConfigFile = None, output: OutputFolder = None, as_json: AsJson = False
 ) -> None:
@@ -292,7 +300,7 @@ def status(
     raise typer.Exit(print_status(loaded, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Tell the history of one signal, and why.")
 def inspect(
     ctx: typer.Context,
     signal_id: Annotated[
@@ -311,7 +319,7 @@ def inspect(
     raise typer.Exit(print_inspection(loaded, signal_id, as_json=as_json))
 
 
-@config_app.command("show")
+@config_app.command("show", short_help="List every setting, its value and its origin.")
 def show(
     ctx: typer.Context,
     config: ConfigFile = None,
@@ -333,20 +341,25 @@ def show(
     typer.echo(json_of(loaded, redactor) if as_json else as_text(loaded, redactor))
 
 
-@app.command()
+@app.command(short_help="Write sample signals, to try the worker.")
 def sample(
-    shape: Annotated[ShapeName, typer.Option(help="Which of the producer's shapes to write.")] = "v1-jsonl",
+    shape: Annotated[
+        ShapeName, typer.Option(metavar="SHAPE", help="v1-jsonl, v2-jsonl, v1-sqlite or v2-sqlite.")
+    ] = "v1-jsonl",
     rate: Annotated[
-        float, typer.Option(min=0, max=1e6, help="Signals per second; 0 is as fast as possible.")
+        float, typer.Option(metavar="N", min=0, max=1e6, help="Signals per second; 0 is as fast as possible.")
     ] = 5,
     seconds: Annotated[
-        float | None, typer.Option(min=0, help="End after this long [default: until --count or Ctrl-C].")
+        float | None,
+        typer.Option(metavar="S", min=0, help="End after this long [default: until --count or Ctrl-C]."),
     ] = None,
-    count: Annotated[int | None, typer.Option(min=1, help="End after this many signals.")] = None,
+    count: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="End after this many signals.")
+    ] = None,
     symbols: Annotated[
         str, typer.Option(metavar="A,B", help="Symbols to write signals of.")
     ] = "BTCUSDT,ETHUSDT",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same signals.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="K", help="The same seed gives the same signals.")] = 1,
     into: Annotated[Path, typer.Option(metavar="DIR", help="Folder to write below.")] = Path("./runtime"),
 ) -> None:
     """Write sample signals exactly as the producer does, to try the worker without one."""

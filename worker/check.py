@@ -1,0 +1,106 @@
+"""`check`: may the worker start? Every doubt in a row, with what to do about it.
+
+It looks and changes nothing: the output folder is probed with a file that is gone again, lock and
+port are given back at once, the producer's database is not opened.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import typer
+
+from adapters.registry import available_modes
+from config.errors import ConfigError
+from config.load import Loaded, credentials_redactor
+from config.redact import Redactor
+from config.seams import Clock
+from config.settings import Settings
+from worker.check_host import host_rows
+from worker.check_output import output_rows
+from worker.check_source import source_rows
+from worker.doubt import Level, Row, as_table, fail, ok, warn
+from worker.exits import Exit
+
+
+def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: bool = False) -> int:
+    """Print every doubt; 0 when none of them is a failure, 78 otherwise."""
+    rows = [
+        *host_rows(clock),
+        *settings_rows(loaded),
+        *credential_rows(loaded.settings, environ),
+        *source_rows(loaded.settings.execution),
+        *output_rows(loaded.settings.execution),
+    ]
+    return _print(rows, credentials_redactor(loaded.settings, environ), as_json=as_json)
+
+
+def check_without_settings(error: ConfigError, clock: Clock, *, as_json: bool = False) -> int:
+    """What can be said when the configuration is unusable: its problems, and the host; 78."""
+    rows = list(host_rows(clock))
+    rows += [fail("configuration", problem, "") for problem in error.problems]
+    return _print(rows, Redactor([]), as_json=as_json)
+
+
+def settings_rows(loaded: Loaded) -> Iterator[Row]:
+    """The configuration: what it warns of, and what it asks for."""
+    execution = loaded.settings.execution
+    changed = sum(not origin.startswith("default") for origin in loaded.origins.values())
+    yield ok("configuration", f"{changed} of {len(loaded.origins)} settings given, the rest are defaults")
+    for warning in loaded.warnings:
+        yield warn("configuration", warning, "")
+    if not execution.enabled:
+        where = loaded.origins["execution.enabled"]
+        yield warn("enabled", f"execution.enabled is false ({where}): a start ends at once", "set it to true")
+    yield ok("symbols", ", ".join(execution.symbols))
+    yield mode_row(execution.mode.value, loaded.origins["execution.mode"], available_modes())
+
+
+def mode_row(mode: str, origin: str, available: frozenset[str]) -> Row:
+    """Whether this version can execute in the mode."""
+    if mode in available:
+        return ok("mode", mode)
+    names = ", ".join(sorted(available))
+    noun = "adapter" if len(available) == 1 else "adapters"
+    return fail(
+        "mode",
+        f"execution.mode is {mode}, this version has the {noun} {names} only ({origin})",
+        "set execution.mode or --mode to one of them",
+    )
+
+
+def credential_rows(settings: Settings, environ: Mapping[str, str]) -> Iterator[Row]:
+    """Whether the credentials are there, by name; nobody needs them where nothing is signed."""
+    if not settings.execution.mode.touches_exchange:
+        return
+    for key, name in (
+        ("broker.api_key_env", settings.broker.api_key_env),
+        ("broker.secret_env", settings.broker.secret_env),
+    ):
+        value = environ.get(name, "")
+        if not value.strip():
+            state = "empty" if name in environ else "not set"
+            yield fail("credentials", f"{name} is {state}", f"set it, or name another variable in {key}")
+        elif value != value.strip():
+            yield fail("credentials", f"{name} begins or ends with a space", "remove the space")
+        else:
+            yield ok("credentials", f"{name} is set")
+
+
+def _print(rows: list[Row], redactor: Redactor, *, as_json: bool) -> int:
+    failed = any(row.level is Level.FAIL for row in rows)
+    if as_json:
+        told = [
+            {
+                "level": row.level.value,
+                "subject": row.subject,
+                "finding": redactor.text(row.finding),
+                "remedy": redactor.text(row.remedy),
+            }
+            for row in rows
+        ]
+        typer.echo(json.dumps({"may_start": not failed, "rows": told}, indent=2))
+    else:
+        typer.echo(redactor.text(as_table(rows)))
+    return Exit.CONFIGURATION if failed else Exit.OK

@@ -1,0 +1,195 @@
+"""Doubts about the signals: is there a source, which one is it, and may it be read?
+
+The producer's database is looked at by stat and by its first bytes only. Opening it could leave
+-wal and -shm files behind that belong to whoever ran the check, and lock the producer out.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from streams.choice import resolve_kind
+
+from config.settings import Execution, SinkKind
+from streams.files import candidate_of
+from worker.doubt import Row, fail, ok, warn
+
+DATABASES = {"sqlite_v1": "signals.db", "sqlite_v2": "signals_v2.db"}
+JSONL = "jsonl"
+SQLITE_MAGIC = b"SQLite format 3\0"
+
+# Named one by one up to here, counted beyond it.
+NAMED_MAX = 3
+
+
+def source_rows(execution: Execution) -> Iterator[Row]:
+    """Where signals come from."""
+    folder = execution.signals_dir
+    if not folder.exists():
+        yield warn(
+            "signals",
+            f"{folder} does not exist yet: the worker will wait for it",
+            "start the producer, or name its folder with --signals",
+        )
+        return
+    if not folder.is_dir():
+        yield fail(
+            "signals", f"{folder} is a file, must be a folder", "name the producer's folder with --signals"
+        )
+        return
+    if not os.access(folder, os.R_OK | os.X_OK):
+        yield fail("signals", f"{folder} cannot be read", f"let user {_user(os.geteuid())} read it")
+        return
+    yield ok("signals", str(folder))
+    kind = resolve_kind(execution.sink.kind, folder)
+    yield _kind_row(execution.sink.kind, kind)
+    yield from _ignored_rows(execution, folder, kind)
+    if kind == JSONL:
+        for symbol in execution.symbols:
+            yield jsonl_row(folder / "ready" / "signal" / symbol, symbol)
+    else:
+        yield from database_rows(folder / DATABASES[kind])
+
+
+def _kind_row(wanted: SinkKind, kind: str) -> Row:
+    what = f"table in {DATABASES[kind]}" if kind in DATABASES else "lines in ready/signal/SYMBOL/*.jsonl"
+    how = "auto resolves to " if wanted is SinkKind.AUTO else ""
+    return ok("source", f"{how}{kind}: {what}")
+
+
+def _ignored_rows(execution: Execution, folder: Path, kind: str) -> Iterator[Row]:
+    """A second source beside the chosen one is not read; that should be no surprise."""
+    present = [each for each, name in DATABASES.items() if (folder / name).exists()]
+    if any(_has_files(folder / "ready" / "signal" / symbol) for symbol in execution.symbols):
+        present.append(JSONL)
+    others = [each for each in present if each != kind]
+    if others and kind in present:
+        yield warn(
+            "source",
+            f"{' and '.join(others)} is there as well and is not read",
+            "say which one with --sink, and remove what the producer no longer writes",
+        )
+    elif others:
+        yield warn(
+            "source",
+            f"{kind} is not there yet, {' and '.join(others)} is and is not read",
+            "--sink auto takes what is there",
+        )
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return any(candidate_of(name) for name in os.listdir(folder))
+    except OSError:
+        return False
+
+
+def jsonl_row(folder: Path, symbol: str) -> Row:
+    """Whether the files of one symbol are there and can be read."""
+    subject = f"signals {symbol}"
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return warn(
+            subject,
+            f"{folder} does not exist yet: the worker will wait for it",
+            "check the spelling of the symbol, or start the producer",
+        )
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return fail(subject, f"{folder} cannot be listed ({reason})", _let_read(folder))
+    files = [folder / name for name in names if candidate_of(name)]
+    closed = [path.name for path in files if not os.access(path, os.R_OK)]
+    if closed:
+        return fail(subject, f"{folder}: {_named(closed)} cannot be read", _let_read(folder))
+    others = len(names) - len(files)
+    shown = f"{len(files):,} files" + (f", {others:,} others that are not read" if others else "")
+    return ok(subject, shown)
+
+
+def database_rows(path: Path) -> Iterator[Row]:
+    """Whether the producer's database is there, and whether both of us may work on it."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+        status = path.stat()
+    except FileNotFoundError:
+        yield warn(
+            "database",
+            f"{path} does not exist yet: the worker will wait for it",
+            "start the producer, or check --signals and --sink",
+        )
+        return
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        yield fail("database", f"{path} cannot be read ({reason})", _let_read(path))
+        return
+    if header and not header.startswith(SQLITE_MAGIC):
+        yield fail("database", f"{path} is no SQLite database", "name the producer's folder with --signals")
+        return
+    yield ok("database", f"{path}, {status.st_size:,} bytes")
+    if header[18:19] == b"\x02":
+        yield shared_row(
+            path, status, user=os.geteuid(), groups={os.getegid(), *os.getgroups()}, umask=_umask()
+        )
+
+
+def shared_row(path: Path, status: os.stat_result, *, user: int, groups: set[int], umask: int) -> Row:
+    """Whether producer and worker can share a WAL database: each writes its -shm, whoever made it."""
+    owner = _user(status.st_uid)
+    if user in (status.st_uid, 0):
+        return ok("sharing", f"{path.name} belongs to {owner}" + (", this user is root" if user == 0 else ""))
+    remedy = f"run the worker as {owner}, or put both in one group with umask 007 (UMask=0007 in the unit)"
+    if status.st_gid not in groups:
+        group = _group(status.st_gid)
+        finding = f"{path.name} belongs to {owner}, this is {_user(user)}, and group {group} is not ours"
+        return fail("sharing", finding, remedy)
+    if not status.st_mode & stat.S_IWGRP or umask & stat.S_IWGRP:
+        whose = "the producer's file" if not status.st_mode & stat.S_IWGRP else "our umask"
+        finding = (
+            f"{path.name} is shared through group {_group(status.st_gid)}, but {whose} lets it not write"
+        )
+        return fail("sharing", finding, remedy)
+    closed = [
+        beside.name
+        for beside in (path.parent, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
+        if beside.exists() and not os.access(beside, os.W_OK)
+    ]
+    if closed:
+        return fail("sharing", f"{_named(closed)} beside {path.name} cannot be written", remedy)
+    return ok("sharing", f"{path.name} is shared with {owner} through group {_group(status.st_gid)}")
+
+
+def _umask() -> int:
+    # The only way to read it is to set it; a check has one thread and makes no file meanwhile.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
+
+
+def _let_read(path: Path) -> str:
+    return f"let user {_user(os.geteuid())} read {path}, or check --signals"
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(sorted(names)[:NAMED_MAX]) + more
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

@@ -18,7 +18,7 @@ from config.redact import Redactor
 from config.seams import Clock
 from config.settings import Settings
 from worker.check_host import host_rows
-from worker.check_output import output_rows
+from worker.check_output import EXECUTIONS_FOLDER, output_rows, stamps_of
 from worker.check_source import source_rows
 from worker.doubt import Level, Row, as_table, fail, ok, warn
 from worker.exits import Exit
@@ -26,12 +26,13 @@ from worker.exits import Exit
 
 def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: bool = False) -> int:
     """Print every doubt; 0 when none of them is a failure, 78 otherwise."""
+    execution = loaded.settings.execution
     rows = [
         *host_rows(clock),
         *settings_rows(loaded),
         *credential_rows(loaded.settings, environ),
-        *source_rows(loaded.settings.execution),
-        *output_rows(loaded.settings.execution),
+        *source_rows(execution, stamps_of(execution.output_dir / EXECUTIONS_FOLDER).get("source_kind")),
+        *output_rows(execution),
     ]
     return _print(rows, credentials_redactor(loaded.settings, environ), as_json=as_json)
 

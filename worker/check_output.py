@@ -15,6 +15,8 @@ from store.lock import holder_pid
 from worker.doubt import Row, fail, ok, warn
 from worker.http import BindError, bind_socket
 
+EXECUTIONS_FOLDER = "executions"
+
 DISK_WARN_BYTES = 1 << 30
 DISK_FAIL_BYTES = 64 << 20
 
@@ -24,7 +26,7 @@ OTHER_OUTPUT = "give this worker another --output (and --signals for the produce
 def output_rows(execution: Execution) -> Iterator[Row]:
     """Where the worker writes; the folder is probed and left as it was found."""
     yield from folder_rows(execution.output_dir)
-    folder = execution.output_dir / "executions"
+    folder = execution.output_dir / EXECUTIONS_FOLDER
     yield from store_rows(folder, {"mode": execution.mode.value})
     yield from lock_rows(folder)
     yield port_row(execution.http.host, execution.http.port)
@@ -40,7 +42,7 @@ def folder_rows(folder: Path) -> Iterator[Row]:
         yield fail(subject, f"{folder}: {nearest} is a file", "move that file away, or change --output")
         return
     # Where the nodes below exist already with other owners, writing above them proves nothing.
-    parts = [nearest] if nearest != folder else [folder, folder / "executions", folder / "logs"]
+    parts = [nearest] if nearest != folder else [folder, folder / EXECUTIONS_FOLDER, folder / "logs"]
     for part in parts:
         reason = _refused(part) if part.is_dir() else None
         if reason is not None:
@@ -114,6 +116,19 @@ def store_rows(folder: Path, stamps: dict[str, str]) -> Iterator[Row]:
             f"{path} cannot be read ({error})",
             "check its owner and rights; if it is damaged keep a copy, then restore a backup",
         )
+
+
+def stamps_of(folder: Path) -> dict[str, str]:
+    """What the store in `folder` is bound to; empty where there is none that can be read."""
+    path = folder / DATABASE
+    if not path.exists():
+        return {}
+    try:
+        with closing(open_reader(path)) as connection:
+            return dict(connection.execute("SELECT key, value FROM stamps"))
+    except sqlite3.Error:
+        # Whatever is wrong with it stands in the row about the store.
+        return {}
 
 
 def _store_row(connection: sqlite3.Connection, path: Path, stamps: dict[str, str]) -> Row:

@@ -27,8 +27,8 @@ SQLITE_MAGIC = b"SQLite format 3\0"
 NAMED_MAX = 3
 
 
-def source_rows(execution: Execution) -> Iterator[Row]:
-    """Where signals come from."""
+def source_rows(execution: Execution, stamped: str | None) -> Iterator[Row]:
+    """Where signals come from; `stamped` is the source that the store has read so far, if any."""
     folder = execution.signals_dir
     if not folder.exists():
         yield warn(
@@ -47,7 +47,11 @@ def source_rows(execution: Execution) -> Iterator[Row]:
         return
     yield ok("signals", str(folder))
     kind = resolve_kind(execution.sink.kind, folder)
-    yield _kind_row(execution.sink.kind, kind)
+    if stamped not in (None, kind) and execution.sink.kind in (SinkKind.AUTO, stamped.partition("_")[0]):
+        kind = stamped
+        yield ok("source", f"{kind}, as the store has read so far: {_what(kind)}")
+    else:
+        yield kind_row(execution.sink.kind, kind, stamped)
     yield from _ignored_rows(execution, folder, kind)
     if kind == JSONL:
         for symbol in execution.symbols:
@@ -56,10 +60,20 @@ def source_rows(execution: Execution) -> Iterator[Row]:
         yield from database_rows(folder / DATABASES[kind])
 
 
-def _kind_row(wanted: SinkKind, kind: str) -> Row:
-    what = f"table in {DATABASES[kind]}" if kind in DATABASES else "lines in ready/signal/SYMBOL/*.jsonl"
+def kind_row(wanted: SinkKind, kind: str, stamped: str | None) -> Row:
+    """Which source is read, and whether the store agrees."""
+    if stamped not in (None, kind):
+        return fail(
+            "source",
+            f"the store has read {stamped} so far, execution.sink.kind asks for {kind}",
+            "go on from now with --accept-source-change, or give this worker another --output",
+        )
     how = "auto resolves to " if wanted is SinkKind.AUTO else ""
-    return ok("source", f"{how}{kind}: {what}")
+    return ok("source", f"{how}{kind}: {_what(kind)}")
+
+
+def _what(kind: str) -> str:
+    return f"table in {DATABASES[kind]}" if kind in DATABASES else "lines in ready/signal/SYMBOL/*.jsonl"
 
 
 def _ignored_rows(execution: Execution, folder: Path, kind: str) -> Iterator[Row]:

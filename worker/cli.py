@@ -203,12 +203,9 @@ def _start(text: str | None) -> str | int | None:
 def _print_version(wanted: bool) -> None:
     if not wanted:
         return
-    from importlib.metadata import PackageNotFoundError, version
+    from worker.version import VERSION
 
-    try:
-        typer.echo(f"{PROGRAM} {version(PROGRAM)}")
-    except PackageNotFoundError:
-        typer.echo(f"{PROGRAM}, run from its folder without being installed")
+    typer.echo(f"{PROGRAM} {VERSION}")
     raise typer.Exit(Exit.OK)
 
 

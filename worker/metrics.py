@@ -307,10 +307,9 @@ class Metrics:
             "skip_count": int(outcome["skip",]),
             "signal_count": self._signals.total(),
             "malformed_count": self._malformed.total(),
-            "unknown_count": self._unknown.total(),
-            "queue_len": self._queue_len.total(),
         }
 
+    @property
     def success_rate(self) -> float:
         """success / (success + failed), 1 while there is none."""
         success, failed = self._results.values["success",], self._results.values["failed",]
@@ -332,7 +331,7 @@ class Metrics:
         """The families as prometheus_client wants them; called per scrape."""
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
-        self._success_rate.put(self.success_rate())
+        self._success_rate.put(self.success_rate)
         for counted in vars(self).values():
             if isinstance(counted, BatchHistogram):
                 yield _histogram(counted)

@@ -1,17 +1,18 @@
 """The producer's four shapes, byte for byte: what one sample signal looks like as a line or a row.
 
-Pure. The field order, the separators, the tables with their indexes and even the order of flags are
-those of the real producer's files; the rules that tie the fields together were read off them.
+Pure. The field order, the separators and even the order of flags are those of the real producer's
+files; the rules that tie the fields together were read off them.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import NamedTuple
+
+from config.seams import seeded_random
 
 SHAPES = ("v1-jsonl", "v2-jsonl", "v1-sqlite", "v2-sqlite")
 
@@ -25,58 +26,6 @@ CONSISTENCY_MIN = 0.1
 WEAK_SCORE, STRONG_SCORE = 0.2, 0.8
 TREND_SCORE = 1.0
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-V1_TABLE = """\
-CREATE TABLE IF NOT EXISTS signals (
-                ts_ms INTEGER NOT NULL,
-                symbol TEXT NOT NULL,
-                score REAL,
-                z_ofi REAL,
-                z_cvd REAL,
-                regime TEXT,
-                div_type TEXT,
-                signal_type TEXT,
-                confirm INTEGER,
-                gating INTEGER,
-                guard_reason TEXT,
-                run_id TEXT NOT NULL,
-                created_at TEXT DEFAULT (DATETIME('now')),
-                PRIMARY KEY (run_id, ts_ms, symbol)
-            )"""
-V2_TABLE = """\
-CREATE TABLE IF NOT EXISTS signals (
-                    ts_ms INTEGER NOT NULL,
-                    symbol TEXT NOT NULL,
-                    signal_id TEXT NOT NULL,
-                    schema_version TEXT NOT NULL DEFAULT 'signal/v2',
-                    score REAL NOT NULL,
-                    side_hint TEXT NOT NULL,
-                    z_ofi REAL,
-                    z_cvd REAL,
-                    div_type TEXT,
-                    regime TEXT NOT NULL,
-                    gating INTEGER NOT NULL,
-                    confirm INTEGER NOT NULL,
-                    cooldown_ms INTEGER NOT NULL,
-                    expiry_ms INTEGER NOT NULL,
-                    decision_code TEXT NOT NULL,
-                    decision_reason TEXT,
-                    config_hash TEXT NOT NULL,
-                    run_id TEXT NOT NULL,
-                    meta TEXT,
-                    PRIMARY KEY(symbol, ts_ms, signal_id)
-                ) WITHOUT ROWID"""
-INDEX = "CREATE INDEX IF NOT EXISTS idx_signals_symbol_ts ON signals(symbol, ts_ms)"
-# A key that is there already is left alone, so that a feed may be written twice.
-V1_INSERT = """\
-INSERT INTO signals (ts_ms, symbol, score, z_ofi, z_cvd, regime, div_type, signal_type, confirm, gating,
-                     guard_reason, run_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
-V2_INSERT = """\
-INSERT INTO signals (ts_ms, symbol, signal_id, schema_version, score, side_hint, z_ofi, z_cvd, div_type, regime,
-                     gating, confirm, cooldown_ms, expiry_ms, decision_code, decision_reason, config_hash,
-                     run_id, meta)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 
 Value = str | float | int | None
 
@@ -173,14 +122,9 @@ def _judged(sample: Sample) -> Sample:
     return sample._replace(consistency=consistency, reasons=reasons, flags=flags, confirm=confirm)
 
 
-def samples(symbols: tuple[str, ...], run_id: str, chance: Random) -> Iterator[tuple[int, Market]]:
-    """Without end: the number of each signal and the market whose turn it is."""
-    markets = [Market(symbol, Random(chance.getrandbits(64))) for symbol in symbols]
-    number = 0
-    while True:
-        for market in markets:
-            yield number, market
-            number += 1
+def markets_of(symbols: Sequence[str], chance: Random) -> list[Market]:
+    """One market per symbol; each has its own luck, so that symbols do not disturb each other."""
+    return [Market(symbol, seeded_random(chance.getrandbits(64))) for symbol in symbols]
 
 
 def v1_line(sample: Sample) -> str:
@@ -223,7 +167,7 @@ def v2_line(sample: Sample) -> str:
 
 
 def v1_row(sample: Sample) -> tuple[Value, ...]:
-    """The values of V1_INSERT."""
+    """The values of the insert statement."""
     return (
         sample.ts_ms,
         sample.symbol,
@@ -241,7 +185,7 @@ def v1_row(sample: Sample) -> tuple[Value, ...]:
 
 
 def v2_row(sample: Sample) -> tuple[Value, ...]:
-    """The values of V2_INSERT."""
+    """The values of the insert statement."""
     fields = _v2_fields(sample)
     return (
         sample.ts_ms,
@@ -295,5 +239,5 @@ def _v2_fields(sample: Sample) -> dict[str, object]:
     }
 
 
-def _json(fields: dict[str, object]) -> str:
+def _json(fields: Mapping[str, object]) -> str:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))

@@ -10,7 +10,7 @@ import pytest
 
 # Where statements may stand, besides .sql files. The producer's tables have columns that differ between
 # deployments, so what reads them is put together from the columns that are there.
-STATEMENT_MODULES = {"store/statements.py"}
+STATEMENT_MODULES = {"store/statements.py", "worker/sample_tables.py"}
 PREFIXES = ("streams/sqlite",)
 STATEMENT = re.compile(
     r"^\s*(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|"

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from config.settings import Execution
+from store import statements as sql
 from store.connection import APPLICATION_ID, DATABASE, MARKER, newest_version, open_reader
 from store.lock import holder_pid
 from worker.doubt import Row, fail, ok, warn
@@ -125,7 +126,7 @@ def stamps_of(folder: Path) -> dict[str, str]:
         return {}
     try:
         with closing(open_reader(path)) as connection:
-            return dict(connection.execute("SELECT key, value FROM stamps"))
+            return dict(connection.execute(sql.STAMPS))
     except sqlite3.Error:
         # Whatever is wrong with it stands in the row about the store.
         return {}
@@ -134,8 +135,7 @@ def stamps_of(folder: Path) -> dict[str, str]:
 def _store_row(connection: sqlite3.Connection, path: Path, stamps: dict[str, str]) -> Row:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if not tables:
+    if not connection.execute("PRAGMA schema_version").fetchone()[0]:
         return ok("store", f"{path} is empty")
     if application_id != APPLICATION_ID:
         return fail("store", f"{path} is a database of another program", OTHER_OUTPUT)
@@ -146,16 +146,15 @@ def _store_row(connection: sqlite3.Connection, path: Path, stamps: dict[str, str
             f"{path} has schema version {version}, this program knows up to {newest}",
             "start the newer program again, or give this one another --output",
         )
-    found = dict(connection.execute("SELECT key, value FROM stamps"))
+    found = dict(connection.execute(sql.STAMPS))
     for key, wanted in stamps.items():
         if found.get(key, wanted) != wanted:
             finding = f"{path} belongs to {key} {found[key]}, this worker runs with {key} {wanted}"
             return fail("store", finding, OTHER_OUTPUT)
-    rows = connection.execute("SELECT coalesce(max(id), 0) FROM executions").fetchone()[0]
-    unsettled = connection.execute(
-        "SELECT count(*) FROM executions "
-        "WHERE state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined')"
-    ).fetchone()[0]
+    if version < newest:
+        return ok("store", f"{path} has schema version {version}, a start brings it to {newest}")
+    rows = connection.execute(sql.LAST_ROW).fetchone()[0]
+    unsettled = sum(count for _, _, count, _ in connection.execute(sql.UNSETTLED_SUMMARY))
     shown = f"{path}, {rows:,} executions"
     return ok("store", shown + (f", {unsettled:,} to settle first" if unsettled else ""))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
-from store import statements as sql
 from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, status_of
-from store.records import Reservation
+from store.records import Move, Reservation
 
 MESSAGE_CHARACTERS_MAX = 200
 
@@ -66,12 +66,41 @@ def never_sent(reservation: Reservation, code: str, error: Exception | None) -> 
     )
 
 
-def slices(count: int) -> Iterable[tuple[int, int]]:
+def move_values(move: Move, now_ms: int) -> tuple[object, ...]:
+    """The values of one step, in the order of the `step` table of statements.move."""
+    after = move.after
+    return (
+        move.row_id,
+        move.before.value,
+        after.value,
+        status_of(after, has_fills=move.has_fills),
+        now_ms if after in TERMINAL_STATES else None,
+        move.qty,
+        move.price,
+        move.error_code,
+        move.error_msg,
+        move.patch,
+    )
+
+
+def event_values(move: Move, now_ms: int) -> tuple[object, ...]:
+    """The values of the event that tells of a step."""
+    final = int(move.after in TERMINAL_STATES)
+    reason = move.reason or move.error_code
+    return (move.row_id, now_ms, move.before.value, move.after.value, final, reason)
+
+
+def slices(count: int, size_max: int) -> Iterable[tuple[int, int]]:
     """Cut `count` rows into (start, size) of few different sizes, so that prepared statements are re-used."""
     start = 0
-    size = sql.RESERVATIONS_MAX
+    size = size_max
     while start < count:
         while size > count - start:
             size = 1 << (count - start).bit_length() - 1
         yield start, size
         start += size
+
+
+def flat(rows: Sequence[tuple[object, ...]]) -> list[object]:
+    """All values of all rows, one after the other."""
+    return list(chain.from_iterable(rows))

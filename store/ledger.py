@@ -18,10 +18,10 @@ from msgspec.structs import astuple
 
 from config.seams import Clock, crash_point
 from store import statements as sql
-from store.binding import never_sent, row_values, slices
+from store.binding import event_values, flat, move_values, never_sent, row_values, slices
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
-from store.lifecycle import TERMINAL_STATES, State, may_move, status_of
+from store.lifecycle import State, may_move
 from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
 
 # Faults of one share's data, not of the store.
@@ -182,13 +182,14 @@ class Ledger:
         return found.fetchone() is not None
 
     def _reserve(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
+        connection = self._connection
         rows = [row_values(reservation, self._now_ms) for reservation in reservations]
+        last_row = connection.execute(sql.LAST_ROW).fetchone()[0]
         new: dict[tuple[int, str], int] = {}
-        for start, count in slices(len(rows)):
-            values = [value for row in rows[start : start + count] for value in row]
-            for row_id, ts_ms, signal_id in self._connection.execute(sql.reserve(count), values).fetchall():
-                new[(ts_ms, signal_id)] = row_id
-        events = []
+        for start, count in slices(len(rows), sql.RESERVATIONS_MAX):
+            cursor = connection.execute(sql.reserve(count), flat(rows[start : start + count]))
+            new.update(((ts_ms, signal_id), row_id) for row_id, ts_ms, signal_id in cursor.fetchall())
+        connection.execute(sql.BIRTHS, (self._now_ms, last_row))
         for reservation in reservations:
             # popped, so that a key that stands twice in one share counts once
             row_id = new.pop((reservation.signal_ts_ms, reservation.signal_id), None)
@@ -196,11 +197,6 @@ class Ledger:
             if row_id is None:
                 receipt.duplicates += 1
                 receipt.conflicts += self._conflicts(reservation)
-            else:
-                final = int(reservation.state in TERMINAL_STATES)
-                reason = reservation.error_code
-                events.append((row_id, self._now_ms, None, reservation.state.value, final, reason))
-        self._connection.executemany(sql.EVENT, events)
         self._save_lane(reservations)
 
     def _conflicts(self, new: Reservation) -> int:
@@ -218,38 +214,38 @@ class Ledger:
 
     def _move(self, moves: Sequence[Move]) -> list[tuple[Move, str]]:
         """Apply every legal move with its event; those that are not legal change nothing and come back."""
-        refused = []
-        events = []
-        for move in moves:
-            why = self._step(move)
-            if why is not None:
-                refused.append((move, why))
-                continue
-            final = int(move.after in TERMINAL_STATES)
-            reason = move.reason or move.error_code
-            events.append(
-                (move.row_id, self._now_ms, move.before.value, move.after.value, final, reason),
-            )
-        self._connection.executemany(sql.EVENT, events)
+        refused: list[tuple[Move, str]] = []
+        if len({move.row_id for move in moves}) == len(moves):
+            self._step(moves, refused)
+        else:
+            for move in moves:  # two steps of one row: one after the other
+                self._step([move], refused)
         return refused
 
-    def _step(self, move: Move) -> str | None:
-        if not may_move(move.before, move.after):
-            return f"{move.before} to {move.after} is not a legal move"
-        values = (
-            move.after.value,
-            status_of(move.after, has_fills=move.has_fills),
-            self._now_ms if move.after in TERMINAL_STATES else None,
-            move.qty,
-            move.price,
-            move.error_code,
-            move.error_msg,
-            move.patch,
-            move.row_id,
-            move.before.value,
-        )
-        changed = self._connection.execute(sql.MOVE, values).rowcount
-        return None if changed == 1 else f"row {move.row_id} is not in state {move.before}"
+    def _step(self, moves: Sequence[Move], refused: list[tuple[Move, str]]) -> None:
+        """Steps of different rows at once."""
+        now_ms = self._now_ms
+        legal = []
+        for move in moves:
+            if may_move(move.before, move.after):
+                legal.append(move)
+            else:
+                refused.append((move, f"{move.before} to {move.after} is not a legal move"))
+        for start, count in slices(len(legal), sql.MOVES_MAX):
+            steps = legal[start : start + count]
+            cursor = self._connection.execute(
+                sql.move(count), flat([move_values(move, now_ms) for move in steps])
+            )
+            moved = {row[0] for row in cursor.fetchall()}
+            if len(moved) < count:
+                gone = [move for move in steps if move.row_id not in moved]
+                refused += [(move, f"row {move.row_id} is not in state {move.before}") for move in gone]
+                steps = [move for move in steps if move.row_id in moved]
+            self._tell([event_values(move, now_ms) for move in steps])
+
+    def _tell(self, events: Sequence[tuple[object, ...]]) -> None:
+        for start, count in slices(len(events), sql.EVENTS_MAX):
+            self._connection.execute(sql.events(count), flat(events[start : start + count]))
 
     def _set_aside(self, share: Share) -> int:
         before = self._connection.total_changes

@@ -1,4 +1,8 @@
-"""Every SQL statement of the ledger, by name. Parameters only; no value is ever put into the text."""
+"""Every SQL statement of the store, by name. Parameters only; no value is ever put into the text.
+
+Many rows go into one statement: each step of a statement gives the interpreter lock away and has to
+win it back, which costs more than the step.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +40,16 @@ RESERVATION_COLUMNS = (
 RESERVATIONS_MAX = PARAMETERS_MAX // len(RESERVATION_COLUMNS)
 
 
+def _placeholders(rows: int, values: int) -> str:
+    return ", ".join([f"({', '.join('?' * values)})"] * rows)
+
+
 @lru_cache(maxsize=32)
 def reserve(rows: int) -> str:
     """Insert `rows` reservations; only those that were not there come back."""
-    one = f"({', '.join('?' * len(RESERVATION_COLUMNS))})"
+    columns = RESERVATION_COLUMNS
     return (
-        f"INSERT INTO executions ({', '.join(RESERVATION_COLUMNS)}) VALUES {', '.join([one] * rows)} "
+        f"INSERT INTO executions ({', '.join(columns)}) VALUES {_placeholders(rows, len(columns))} "
         "ON CONFLICT (signal_ts_ms, symbol, signal_id) DO NOTHING RETURNING id, signal_ts_ms, signal_id"
     )
 
@@ -49,21 +57,54 @@ def reserve(rows: int) -> str:
 COUNT_COMMIT = "UPDATE owner SET commits = commits + 1 WHERE epoch = ?"
 COMMITS = "SELECT epoch, commits FROM owner"
 
-EVENT = (
-    "INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason) VALUES (?, ?, ?, ?, ?, ?)"
-)
+LAST_ROW = "SELECT coalesce(max(id), 0) FROM executions"
+# The birth of every row above an id.
+BIRTHS = """
+INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason)
+SELECT id, ?, NULL, state, exec_ts_ms IS NOT NULL, error_code FROM executions WHERE id > ? ORDER BY id
+"""
+
+EVENT_VALUES = 6
+EVENTS_MAX = PARAMETERS_MAX // EVENT_VALUES
+
+
+@lru_cache(maxsize=32)
+def events(rows: int) -> str:
+    """Append `rows` events."""
+    return (
+        "INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason) "
+        f"VALUES {_placeholders(rows, EVENT_VALUES)}"
+    )
+
+
 LAST_EVENT_MS = "SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1"
 LAST_EVENT_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
 
-# A row that is skipped after all loses its side and order id: it never became an order.
-MOVE = """
+MOVE_VALUES = 10
+MOVES_MAX = PARAMETERS_MAX // MOVE_VALUES
+
+
+@lru_cache(maxsize=32)
+def move(rows: int) -> str:
+    """Take `rows` steps at once; the ids of those that were in the expected state come back.
+
+    A row that is skipped after all loses its side and order id: it never became an order.
+    """
+    return f"""
+WITH step (id, before, state, status, exec_ts_ms, qty, price, error_code, error_msg, patch)
+  AS (VALUES {_placeholders(rows, MOVE_VALUES)})
 UPDATE executions
-   SET state = ?1, status = ?2, exec_ts_ms = ?3, qty = coalesce(?4, qty), price = coalesce(?5, price),
-       error_code = coalesce(?6, error_code), error_msg = coalesce(?7, error_msg),
-       side = iif(?1 = 'skipped', 'skip', side), order_id = iif(?1 = 'skipped', NULL, order_id),
-       meta_json = json_patch(meta_json, ?8)
- WHERE id = ?9 AND state = ?10
-"""
+   SET state = step.state, status = step.status, exec_ts_ms = step.exec_ts_ms,
+       qty = coalesce(step.qty, executions.qty), price = coalesce(step.price, executions.price),
+       error_code = coalesce(step.error_code, executions.error_code),
+       error_msg = coalesce(step.error_msg, executions.error_msg),
+       side = iif(step.state = 'skipped', 'skip', side),
+       order_id = iif(step.state = 'skipped', NULL, order_id),
+       meta_json = json_patch(meta_json, step.patch)
+  FROM step
+ WHERE executions.id = step.id AND executions.state = step.before
+RETURNING executions.id"""
+
 
 BY_KEY = (
     "SELECT id, score, gating, coalesce(guard_reason, '') FROM executions "
@@ -108,12 +149,12 @@ STAMPS = "SELECT key, value FROM stamps ORDER BY key"
 UNSETTLED = """
 SELECT id, symbol, signal_id, signal_ts_ms, state, client_order_id, order_json, side, meta_json, reserved_ms
   FROM executions
- WHERE symbol = ? AND state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined') ORDER BY id
+ WHERE symbol = ? AND exec_ts_ms IS NULL ORDER BY id
 """
 UNSETTLED_SUMMARY = """
 SELECT symbol, state, count(*), min(reserved_ms)
   FROM executions INDEXED BY executions_unsettled
- WHERE state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined') GROUP BY symbol, state
+ WHERE exec_ts_ms IS NULL GROUP BY symbol, state
 """
 BY_CLIENT_ORDER_ID = "SELECT id, state FROM executions WHERE client_order_id = ?"
 
@@ -149,7 +190,6 @@ SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
 
 # What people's commands read.
 OWNER = "SELECT pid, started_ms, epoch FROM owner"
-LAST_ROW = "SELECT coalesce(max(id), 0) FROM executions"
 LAST_DEAD_LETTER = "SELECT coalesce(max(id), 0) FROM dead_letters"
 BY_STATUS = "SELECT status, count(*) FROM executions GROUP BY status ORDER BY status"
 LANES = "SELECT symbol, high_water_ts_ms, last_order_ts_ms FROM lanes ORDER BY symbol"

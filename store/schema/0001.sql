@@ -38,9 +38,10 @@ CREATE UNIQUE INDEX executions_given_id ON executions (symbol, signal_id)
 CREATE UNIQUE INDEX executions_client_order_id ON executions (client_order_id)
     WHERE client_order_id IS NOT NULL;
 
--- What is not final yet: tiny, so that start-up never scans the table.
+-- What is not final yet: tiny, so that start-up never scans the table. (A predicate with IN over the
+-- state would cost as much as the whole row: its list is built anew for every row written.)
 CREATE INDEX executions_unsettled ON executions (symbol, id)
-    WHERE state IN ('reserved', 'unknown', 'open', 'partial', 'quarantined');
+    WHERE exec_ts_ms IS NULL;
 
 CREATE TABLE events (
     seq          INTEGER PRIMARY KEY,  -- order of commitment; projections follow it

@@ -38,7 +38,7 @@ class Redactor:
 
     def add(self, secret: str) -> None:
         """From now on `secret` never appears; the empty text is no secret."""
-        spellings = {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]} - {""}
+        spellings = {secret, quote(secret, safe="", errors="surrogatepass"), json.dumps(secret)[1:-1]} - {""}
         # The longest first: a secret that contains another must go as a whole.
         self._secrets = tuple(sorted({*self._secrets, *spellings}, key=len, reverse=True))
 

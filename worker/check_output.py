@@ -13,10 +13,9 @@ from config.settings import Execution
 from store import statements as sql
 from store.connection import APPLICATION_ID, DATABASE, MARKER, newest_version, open_reader
 from store.lock import holder_pid
+from worker.app import EXECUTIONS_FOLDER
 from worker.doubt import Row, fail, ok, warn
 from worker.http import BindError, bind_socket
-
-EXECUTIONS_FOLDER = "executions"
 
 DISK_WARN_BYTES = 1 << 30
 DISK_FAIL_BYTES = 64 << 20

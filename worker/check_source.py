@@ -13,13 +13,13 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from streams.choice import resolve_kind
-
 from config.settings import Execution, SinkKind
+from streams.choice import SIGNAL_FOLDER, resolve_kind
 from streams.files import candidate_of
+from streams.sqlite import FILE_NAMES
 from worker.doubt import Row, fail, ok, warn
 
-DATABASES = {"sqlite_v1": "signals.db", "sqlite_v2": "signals_v2.db"}
+DATABASES: dict[str, str] = {str(kind): name for kind, name in FILE_NAMES.items()}
 JSONL = "jsonl"
 SQLITE_MAGIC = b"SQLite format 3\0"
 
@@ -46,7 +46,7 @@ def source_rows(execution: Execution, stamped: str | None) -> Iterator[Row]:
         yield fail("signals", f"{folder} cannot be read", f"let user {_user(os.geteuid())} read it")
         return
     yield ok("signals", str(folder))
-    kind = resolve_kind(execution.sink.kind, folder)
+    kind: str = resolve_kind(execution.sink.kind, folder)
     if stamped not in (None, kind) and execution.sink.kind in (SinkKind.AUTO, stamped.partition("_")[0]):
         kind = stamped
         yield ok("source", f"{kind}, as the store has read so far: {_what(kind)}")
@@ -55,7 +55,7 @@ def source_rows(execution: Execution, stamped: str | None) -> Iterator[Row]:
     yield from _ignored_rows(execution, folder, kind)
     if kind == JSONL:
         for symbol in execution.symbols:
-            yield jsonl_row(folder / "ready" / "signal" / symbol, symbol)
+            yield jsonl_row(folder / SIGNAL_FOLDER / symbol, symbol)
     else:
         yield from database_rows(folder / DATABASES[kind])
 
@@ -78,8 +78,8 @@ def _what(kind: str) -> str:
 
 def _ignored_rows(execution: Execution, folder: Path, kind: str) -> Iterator[Row]:
     """A second source beside the chosen one is not read; that should be no surprise."""
-    present = [each for each, name in DATABASES.items() if (folder / name).exists()]
-    if any(_has_files(folder / "ready" / "signal" / symbol) for symbol in execution.symbols):
+    present = [each for each, name in DATABASES.items() if _is_filled(folder / name)]
+    if any(_has_files(folder / SIGNAL_FOLDER / symbol) for symbol in execution.symbols):
         present.append(JSONL)
     others = [each for each in present if each != kind]
     if others and kind in present:
@@ -94,6 +94,11 @@ def _ignored_rows(execution: Execution, folder: Path, kind: str) -> Iterator[Row
             f"{kind} is not there yet, {' and '.join(others)} is and is not read",
             "--sink auto takes what is there",
         )
+
+
+def _is_filled(path: Path) -> bool:
+    # A reader that came before the producer leaves an empty file behind.
+    return path.exists() and path.stat().st_size > 0
 
 
 def _has_files(folder: Path) -> bool:

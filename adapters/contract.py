@@ -16,7 +16,7 @@ OrderSide = Literal["buy", "sell"]
 OrderState = Literal["open", "partial", "filled", "canceled", "expired"]
 
 
-class OrderCtx(msgspec.Struct, frozen=True):
+class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     """What is wanted: one eligible signal, sized and described, before the venue's rules apply.
 
     Quantities and prices are Decimal in base and quote units; times are UTC epoch milliseconds.
@@ -47,7 +47,7 @@ class OrderCtx(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | None = None
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(msgspec.Struct, frozen=True, gc=False):
     """The order exactly as it will be sent; the row keeps it, and a re-send uses the row.
 
     `send_before_ms` (exchange clock) is the latest time stamp it may be signed with, `recv_window_ms`
@@ -74,7 +74,7 @@ class Reject(msgspec.Struct, frozen=True):
     text: str
 
 
-class OrderUpdate(msgspec.Struct, frozen=True):
+class OrderUpdate(msgspec.Struct, frozen=True, gc=False):
     """The venue's present word on one order; cumulative, so applying it twice changes nothing."""
 
     client_order_id: str
@@ -87,7 +87,7 @@ class OrderUpdate(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
-class Accepted(msgspec.Struct, frozen=True):
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """The venue has the order; `update` is what became of it so far."""
 
     update: OrderUpdate

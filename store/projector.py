@@ -37,7 +37,7 @@ HOUR_MS = 3_600_000
 Row = tuple[Any, ...]
 
 
-class Fact(msgspec.Struct, frozen=True):
+class Fact(msgspec.Struct, frozen=True, gc=False):
     """One line of one output file; `seq` orders the facts of a projection."""
 
     seq: int

@@ -12,7 +12,7 @@ import msgspec
 from store.lifecycle import State
 
 
-class Reservation(msgspec.Struct, frozen=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False):
     """One signal, about to become a row: an order to be sent, a skip or a local rejection."""
 
     signal_ts_ms: int
@@ -38,7 +38,7 @@ class Reservation(msgspec.Struct, frozen=True):
     order_json: str | None = None
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """One step of one execution. `patch` is merged into meta_json; qty, price stay when None."""
 
     row_id: int

@@ -15,7 +15,7 @@ import msgspec
 SideHint = Literal["buy", "sell", "flat"]
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Where a record stands in its source, so that the original can be shown again.
 
     `file` is relative to the signals folder; `offset` is a byte offset (JSONL) or a rowid (SQLite,
@@ -27,7 +27,7 @@ class Place(msgspec.Struct, frozen=True):
     length: int
 
 
-class Signal(msgspec.Struct, frozen=True):
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """One well-formed signal.
 
     Times are UTC epoch milliseconds; `expiry_ms` and `cooldown_ms` are durations (0 = none).
@@ -56,7 +56,7 @@ class Signal(msgspec.Struct, frozen=True):
     weak_signal_throttle: bool | None = None
 
 
-class Malformed(msgspec.Struct, frozen=True):
+class Malformed(msgspec.Struct, frozen=True, gc=False):
     """A line or row that breaks a rule. `reason` is a fixed code, `raw` at most 4 KiB of the original."""
 
     symbol: str

@@ -11,8 +11,6 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from streams.choice import ignored_newer_sources
-
 from adapters.contract import OrderUpdate
 from config.seams import Clock
 from config.settings import Execution
@@ -21,8 +19,10 @@ from store.ledger import Ledger
 from store.lifecycle import TERMINAL_STATES, State, may_move
 from store.projector import Projector
 from store.records import Share
+from streams.choice import ignored_newer_sources
 from streams.source import Source
-from worker.lane import Floor, Lane
+from worker.floor import Floor
+from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
 from worker.notify import Notifier
@@ -31,6 +31,7 @@ from worker.rows import accepted_move
 
 HEARTBEAT_S = 10.0
 HOUSEKEEPING_S = 1.0
+SELDOM_S = 15.0
 PRUNE_S = 3_600.0
 # systemd's own default stop time is 90 s; the contract promises 10.
 STOP_S_MAX = 8.0
@@ -96,6 +97,7 @@ class Daemon:
             asyncio.create_task(self._follow_updates(), name="updates"),
             asyncio.create_task(self._after_recovery(serve), name="http"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
+            asyncio.create_task(self._keep_house_seldom(), name="seldom"),
             asyncio.create_task(self._beat(), name="heartbeat"),
             asyncio.create_task(self._feed_watchdog(), name="watchdog"),
         ]
@@ -175,9 +177,8 @@ class Daemon:
         )
 
     async def _keep_house(self) -> None:
-        """Once a second: gauges from the store and the source; once an hour: old files."""
+        """Once a second: gauges from the store and the source."""
         pulse = self.pulses.of("housekeeping")
-        prune_at_s = -math.inf
         while True:
             pulse.waits(HOUSEKEEPING_S)
             await self.clock.sleep(HOUSEKEEPING_S)
@@ -187,17 +188,31 @@ class Daemon:
             for reason, total in self.source.counters.resets.items():
                 self.metrics.source_resets(reason, total)
             self.metrics.set_queue_len(sum(lane.queue_len for lane in self.lanes))
-            self.ignored_sources = ignored_newer_sources(self.source.kind, self.execution.signals_dir)
-            self.metrics.set_sources_ignored(len(self.ignored_sources))
-            self._tell("execution_source_ignored", ", ".join(self.ignored_sources) or None)
+            self.metrics.set_in_flight(self.floor.report.in_flight)
+            self.metrics.set_projection_lag_s(self._projection_lag_s())
             self._tell("store_trouble", self.floor.writer.trouble)
             self._tell("output_trouble", self.projector.trouble)
             for lane in self.lanes:
                 self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
+
+    async def _keep_house_seldom(self) -> None:
+        """Now and then: sources that nobody reads, and files that nobody keeps."""
+        prune_at_s = -math.inf
+        while True:
+            await self.clock.sleep(SELDOM_S)
+            self.ignored_sources = await asyncio.to_thread(
+                ignored_newer_sources, self.source.kind, self.execution.signals_dir
+            )
+            self.metrics.set_sources_ignored(len(self.ignored_sources))
+            self._tell("source_ignored", ", ".join(self.ignored_sources) or None)
             if self.execution.keep_days is not None and self.clock.monotonic_s() >= prune_at_s:
                 prune_at_s = self.clock.monotonic_s() + PRUNE_S
                 await self.projector.prune(self.execution.keep_days)
                 self._log.prune(self.execution.keep_days)
+
+    def _projection_lag_s(self) -> float:
+        since_ms = self.projector.behind_since_ms
+        return 0.0 if since_ms is None else max(0.0, (self.clock.wall_ms() - since_ms) / 1000)
 
     def _count_unsettled(self) -> None:
         doubtful = [row for row in self.unsettled if row[1] in (State.UNKNOWN, State.QUARANTINED)]

@@ -17,7 +17,7 @@ from worker.planning import HALTED, Rules, Skip, expired
 HALT_FILE = "HALT"
 
 
-class Pending(msgspec.Struct):
+class Pending(msgspec.Struct, gc=False):
     """A reserved row that is this worker's to send. `attempts` counts sends that left or may have left."""
 
     row_id: int

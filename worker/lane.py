@@ -12,25 +12,22 @@ import contextlib
 import math
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
-from adapters.contract import Accepted, ExecutionAdapter, NotSent, Rejected, SubmitResult, Unknown
-from config.seams import Clock, crash_point
+from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
+from config.seams import crash_point
 from store.errors import StoreReplacedError
 from store.lifecycle import State
-from store.records import Move, Receipt, Reservation, Share
-from store.writer import Writer
+from store.records import Move, Receipt, Share
 from streams.signal import Malformed, Record, Signal
 from streams.source import Batch, Feed
-from worker.gate import Gate, Pending
-from worker.pace import Permits
-from worker.planning import Decision, Eligible, Rules, Skip, plan
+from worker.floor import Floor, Taken
+from worker.gate import Pending
+from worker.planning import Decision, Eligible, Skip, plan
 from worker.pulse import Pulse
-from worker.report import Burst, Report
-from worker.resolver import NotSentError, NotSentRetry, Resolver
+from worker.report import Burst
+from worker.resolver import NotSentError
 from worker.rows import (
-    RowBuilder,
     accepted_move,
     dead_letter_of,
     positions_of,
@@ -42,36 +39,6 @@ from worker.rows import (
 RECORDS_MAX = 1_200
 # Without any hint for this long the source is read all the same: no lost hint lasts, and it is a turn.
 NEWS_WAIT_S_MAX = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Floor:
-    """What all lanes share."""
-
-    writer: Writer
-    adapter: ExecutionAdapter
-    permits: Permits
-    slots: asyncio.Semaphore
-    gate: Gate
-    rules: Rules
-    rows: RowBuilder
-    resolver: Resolver
-    retrying: NotSentRetry
-    report: Report
-    clock: Clock
-    source_kind: str
-    once: bool = False
-
-
-@dataclass(slots=True)
-class _Taken:
-    """The part of a batch that one commit covers."""
-
-    records: int = 0
-    reservations: list[Reservation] = field(default_factory=list)
-    orders: list[tuple[int, Pending]] = field(default_factory=list)  # (index of reservation, order)
-    malformed: list[Malformed] = field(default_factory=list)
-    permits: int = 0
 
 
 class Lane:
@@ -173,12 +140,12 @@ class Lane:
         await self._floor.permits.take_one()
         self._held_permits += 1
 
-    def _take(self, records: Sequence[Record], start: int) -> _Taken:
+    def _take(self, records: Sequence[Record], start: int) -> Taken:
         """Plan from `start` on, up to the first order for which there is no permit."""
         floor = self._floor
         now_ms = floor.clock.wall_ms()
         halted = floor.gate.halted()
-        taken = _Taken()
+        taken = Taken()
         last_order_ts_ms = self._last_order_ts_ms
         for record in records[start : start + RECORDS_MAX]:
             if isinstance(record, Malformed):
@@ -206,7 +173,7 @@ class Lane:
             return True
         return self._floor.permits.take(1) == 1
 
-    def _plan_row(self, taken: _Taken, signal: Signal, decision: Decision, now_ms: int) -> None:
+    def _plan_row(self, taken: Taken, signal: Signal, decision: Decision, now_ms: int) -> None:
         rows = self._floor.rows
         if isinstance(decision, Skip):
             taken.reservations.append(rows.skip(signal, decision, now_ms))
@@ -217,7 +184,7 @@ class Lane:
             taken.orders.append((len(taken.reservations), pending))
         taken.reservations.append(reservation)
 
-    async def _reserve(self, taken: _Taken, batch: Batch, start: int, end: int) -> None:
+    async def _reserve(self, taken: Taken, batch: Batch, start: int, end: int) -> None:
         """One commit: the last outcomes, the new rows, the dead letters and the source position."""
         floor = self._floor
         share = Share(
@@ -234,7 +201,7 @@ class Lane:
         self._accept(taken, receipt)
         floor.report.committed(share, receipt)
 
-    def _accept(self, taken: _Taken, receipt: Receipt) -> None:
+    def _accept(self, taken: Taken, receipt: Receipt) -> None:
         """Queue the orders whose rows are new, and only those."""
         ours = 0
         for index, pending in taken.orders:
@@ -269,7 +236,11 @@ class Lane:
         if not floor.gate.store_intact():
             raise StoreReplacedError("the store was removed or replaced: nothing more is sent")
         async with floor.slots:
-            return await self._send_in_slot(floor.report.burst(self.symbol), count)
+            burst = floor.report.burst(self.symbol)
+            try:
+                return await self._send_in_slot(burst, count)
+            finally:
+                burst.end()
 
     async def _send_in_slot(self, burst: Burst, count: int) -> NotSent | Unknown | None:
         floor = self._floor
@@ -294,7 +265,6 @@ class Lane:
             crash_point("after_submit")
             stuck = self._note(pending, result, latency_ms)
             burst.answered(pending, result, latency_ms)
-        burst.end()
         return stuck
 
     def _note(self, pending: Pending, result: SubmitResult, latency_ms: float) -> NotSent | Unknown | None:

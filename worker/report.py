@@ -24,6 +24,7 @@ class Report:
         self.metrics = metrics
         self.log = log
         self.last_lag_ms = 0
+        self.in_flight = 0
         self._clock = clock
 
     def committed(self, share: Share, receipt: Receipt) -> None:
@@ -102,6 +103,7 @@ class Burst:
         self._report = report
         self._symbol = symbol
         self._answers: list[tuple[Pending, SubmitResult | Skip, float]] = []
+        report.in_flight += 1
 
     def answered(self, pending: Pending, result: SubmitResult, latency_ms: float) -> None:
         """One answer of the venue."""
@@ -113,6 +115,7 @@ class Burst:
 
     def end(self) -> None:
         """Count the burst, and tell it: order by order when it is short."""
+        self._report.in_flight -= 1
         counts: Counter[tuple[str, str]] = Counter()
         latencies_s: dict[str, list[float]] = {}
         for _, result, latency_ms in self._answers:

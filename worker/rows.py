@@ -19,7 +19,7 @@ from worker.gate import Pending
 from worker.planning import Eligible, Skip, client_order_id
 
 
-class Meta(msgspec.Struct, omit_defaults=True):
+class Meta(msgspec.Struct, omit_defaults=True, gc=False):
     """What stands in meta_json; durations in milliseconds. Absent means unknown or not applicable."""
 
     mode: str | None = None

@@ -1,0 +1,48 @@
+"""What all lanes share, and what one commit of a lane covers."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from adapters.contract import ExecutionAdapter
+from config.seams import Clock
+from store.records import Reservation
+from store.writer import Writer
+from streams.signal import Malformed
+from worker.gate import Gate, Pending
+from worker.pace import Permits
+from worker.planning import Rules
+from worker.report import Report
+from worker.resolver import NotSentRetry, Resolver
+from worker.rows import RowBuilder
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """What all lanes share."""
+
+    writer: Writer
+    adapter: ExecutionAdapter
+    permits: Permits
+    slots: asyncio.Semaphore
+    gate: Gate
+    rules: Rules
+    rows: RowBuilder
+    resolver: Resolver
+    retrying: NotSentRetry
+    report: Report
+    clock: Clock
+    source_kind: str
+    once: bool = False
+
+
+@dataclass(slots=True)
+class Taken:
+    """The part of a batch that one commit covers."""
+
+    records: int = 0
+    reservations: list[Reservation] = field(default_factory=list)
+    orders: list[tuple[int, Pending]] = field(default_factory=list)  # (index of reservation, order)
+    malformed: list[Malformed] = field(default_factory=list)
+    permits: int = 0

@@ -146,7 +146,7 @@ class Catalog:
             self._stat_newest_first(now_s)
             if not self._list_when_changed(now_s):
                 break
-        ready = [file for file in self.work if self._has_work(file, now_s)]
+        ready = [file for file in tuple(self.work) if self._has_work(file, now_s)]
         ready.sort(key=_order_of)
         return ready
 

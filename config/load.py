@@ -104,6 +104,8 @@ def _refusal(leaf: Leaf, value: object) -> str | None:
     """Why a value is no value for its key although pydantic would take it."""
     if isinstance(value, bool) and leaf.kind is not bool:
         return f"{leaf.key} is {shown(value)}, must be {leaf.expected()}"
+    if leaf.kind is str and isinstance(value, str) and not value.strip():
+        return f"{leaf.key} is empty, must be {leaf.expected()}"
     if leaf.kind is Path and isinstance(value, str):
         if not value or "\0" in value:
             return f"{leaf.key} is {shown(value)}, must be {leaf.expected()}"

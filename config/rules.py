@@ -17,6 +17,12 @@ from config.settings import Mode, Settings
 
 LIVE_CONFIRM = "LIVE_CONFIRM"
 
+# Each symbol is a lane with its own buffers and watches: some 100 KiB and two descriptors.
+SYMBOLS_MAX = 1_000
+
+# The one venue that there is.
+BROKER = "binance-futures"
+
 ABSENCE_KEYS = (
     "broker.recv_window_ms",
     "broker.absence_margin_ms",
@@ -66,9 +72,13 @@ def _symbols(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
     symbols = settings.execution.symbols
     if not symbols:
         yield Broken(keys, "execution.symbols is empty, must name at least one symbol")
+    if len(symbols) > SYMBOLS_MAX:
+        yield Broken(keys, f"execution.symbols names {len(symbols)} symbols, must be at most {SYMBOLS_MAX}")
     twice = [symbol for symbol, count in Counter(symbols).items() if count > 1]
     if twice:
-        yield Broken(keys, f"execution.symbols names {', '.join(twice)} twice, must name each symbol once")
+        yield Broken(
+            keys, f"execution.symbols names {', '.join(twice[:3])} twice, must name each symbol once"
+        )
 
 
 def _thresholds(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
@@ -101,6 +111,13 @@ def _testnet(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
         f"broker.testnet is {shown(testnet)} while execution.mode is {mode.value}: "
         f"remove broker.testnet, or change the mode",
     )
+
+
+def _venue(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    # Files shared with other services name their own venue; it matters where orders leave.
+    if settings.execution.mode.touches_exchange and settings.broker.name != BROKER:
+        keys = ("broker.name", "execution.mode")
+        yield Broken(keys, f"broker.name is {shown(settings.broker.name)}, must be {BROKER}")
 
 
 def _live(settings: Settings, environ: Mapping[str, str]) -> Iterator[Broken]:
@@ -168,6 +185,7 @@ _RULES: tuple[Rule, ...] = (
     _thresholds,
     _unlimited,
     _testnet,
+    _venue,
     _live,
     _urls,
     _absence,

@@ -35,7 +35,8 @@ ENTRIES_MAX = 10_000
 DEPTH_MAX = 64
 
 MERGE_DEPTH_MAX = 8
-LIST_ITEMS_MAX = 1_000
+# More than any exchange lists; what is too many symbols, `config.rules` says.
+LIST_ITEMS_MAX = 10_000
 
 _TAG = "tag:yaml.org,2002:"
 _loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

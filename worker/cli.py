@@ -9,15 +9,27 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from config.errors import ConfigError
 from store.errors import StoreError
+from worker.cli_options import (
+    AsJson,
+    ConfigFile,
+    Given,
+    LogLevelOption,
+    ModeOption,
+    OutputFolder,
+    ShapeName,
+    SignalsFolder,
+    SinkOption,
+    Symbols,
+    given_of,
+)
 from worker.exits import Exit
 from worker.options import RunOptions
 
@@ -25,11 +37,6 @@ if TYPE_CHECKING:
     from config.load import Loaded
 
 PROGRAM = "execution-worker"
-
-ModeName = Literal["dry_run", "paper", "testnet", "live"]
-SinkName = Literal["jsonl", "sqlite", "auto"]
-LevelName = Literal["debug", "info", "warning", "error"]
-ShapeName = Literal["v1-jsonl", "v2-jsonl", "v1-sqlite", "v2-sqlite"]
 
 OVERVIEW = """Turn each trading signal into at most one order, and record what became of it.
 
@@ -57,56 +64,6 @@ Exit codes:
    3  no worker is running          77  not permitted
   65  input that cannot be used     78  wrong configuration; each problem is listed
 """
-
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="YAML file with your settings.")
-]
-Symbols = Annotated[
-    str | None,
-    typer.Option("--symbols", metavar="A,B", help="Symbols to execute; signals of others are not read."),
-]
-ModeOption = Annotated[
-    ModeName | None,
-    typer.Option("--mode", metavar="MODE", help="dry_run, paper, testnet or live [default: dry_run]."),
-]
-SinkOption = Annotated[
-    SinkName | None,
-    typer.Option("--sink", metavar="KIND", help="jsonl, sqlite, or auto, which looks once [default: auto]."),
-]
-SignalsFolder = Annotated[
-    str | None,
-    typer.Option("--signals", metavar="DIR", help="Folder to read signals from [default: that of --output]."),
-]
-OutputFolder = Annotated[
-    str | None,
-    typer.Option(
-        "--output", metavar="DIR", help="Folder for the store, executions and logs [default: ./runtime]."
-    ),
-]
-LogLevelOption = Annotated[
-    LevelName | None,
-    typer.Option("--log-level", metavar="LEVEL", help="debug, info, warning or error [default: info]."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What the command line gave: a file, and settings by dotted key (None: not given)."""
-
-    config: Path | None = None
-    overrides: dict[str, object] = field(default_factory=dict)
-
-    def over(self, earlier: Given) -> Given:
-        """These options over those that stood before the command."""
-        given = {key: value for key, value in self.overrides.items() if value is not None}
-        return Given(self.config or earlier.config, {**earlier.overrides, **given})
-
-    def load(self) -> Loaded:
-        """The configuration in force; raises ConfigError with every problem."""
-        from config.load import load_settings
-
-        return load_settings(config_file=self.config, environ=os.environ, overrides=self.overrides)
 
 
 class _Group(TyperGroup):
@@ -160,28 +117,6 @@ def _warn(loaded: Loaded) -> None:
         typer.echo(f"{PROGRAM}: warning: {warning}", err=True)
 
 
-def _given(
-    config: Path | None,
-    symbols: str | None = None,
-    mode: str | None = None,
-    sink: str | None = None,
-    signals: str | None = None,
-    output: str | None = None,
-    log_level: str | None = None,
-) -> Given:
-    return Given(
-        config,
-        {
-            "execution.symbols": symbols,
-            "execution.mode": mode,
-            "execution.sink.kind": sink,
-            "execution.source.base_dir": signals,
-            "execution.sink.base_dir": output,
-            "execution.log.level": log_level,
-        },
-    )
-
-
 def _earlier(ctx: typer.Context) -> Given:
     """The options that stood before the command: `execution-worker --config F check` works as well."""
     found = ctx.find_root().obj
@@ -195,7 +130,8 @@ def _start(text: str | None) -> str | int | None:
         return text
     if not re.fullmatch(r"[1-9][0-9]{12}", text):
         raise typer.BadParameter(
-            f"{text!r} is none of beginning, now, or UTC milliseconds such as 1700000000000"
+            f"{text!r} is none of beginning, now, or UTC milliseconds such as 1700000000000",
+            param_hint="--start",
         )
     return int(text)
 
@@ -240,7 +176,7 @@ def run(
     ] = False,
 ) -> None:
     options = RunOptions(once=once, start=_start(start), accept_source_change=accept_source_change)
-    given = _given(config, symbols, mode, sink, signals, output, log_level)
+    given = given_of(config, symbols, mode, sink, signals, output, log_level)
     ctx.obj = given
     if ctx.invoked_subcommand is None:
         raise typer.Exit(_run_daemon(given.load(), options))
@@ -276,7 +212,7 @@ def check(
     from worker.check import check as check_all
     from worker.check import check_without_settings
 
-    given = _given(config, symbols, mode, sink, signals, output).over(_earlier(ctx))
+    given = given_of(config, symbols, mode, sink, signals, output).over(_earlier(ctx))
     clock = SystemClock()
     try:
         loaded = given.load()
@@ -292,7 +228,7 @@ def status(
     """Show what a worker did and does: counts, lag, what is unresolved; ends with 3 when none runs."""
     from worker.status import print_status
 
-    loaded = _given(config, output=output).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(_earlier(ctx)).load()
     _warn(loaded)
     raise typer.Exit(print_status(loaded, as_json=as_json))
 
@@ -311,7 +247,7 @@ def inspect(
     """Tell the whole history of one signal: each step, its time, its reason, and the original line."""
     from worker.inspect import print_inspection
 
-    loaded = _given(config, output=output, signals=signals).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output, signals=signals).over(_earlier(ctx)).load()
     _warn(loaded)
     raise typer.Exit(print_inspection(loaded, signal_id, as_json=as_json))
 
@@ -332,7 +268,7 @@ def show(
     from config.show import as_json as json_of
     from config.show import as_text
 
-    loaded = _given(config, symbols, mode, sink, signals, output).over(_earlier(ctx)).load()
+    loaded = given_of(config, symbols, mode, sink, signals, output).over(_earlier(ctx)).load()
     redactor = credentials_redactor(loaded.settings, os.environ)
     _warn(loaded)
     typer.echo(json_of(loaded, redactor) if as_json else as_text(loaded, redactor))
@@ -362,7 +298,7 @@ def sample(
     """Write sample signals exactly as the producer does, to try the worker without one."""
     names = [name.strip().upper() for name in symbols.split(",") if name.strip()]
     if not names or not all(re.fullmatch(r"[A-Z0-9]{2,20}", name) for name in names):
-        raise typer.BadParameter(f"--symbols is {symbols!r}, must be like BTCUSDT,ETHUSDT")
+        raise typer.BadParameter(f"{symbols!r} is not like BTCUSDT,ETHUSDT", param_hint="--symbols")
     if rate == 0 and count is None and seconds is None:
         raise typer.BadParameter("--rate 0 needs --count or --seconds, or it would fill the disk")
     from config.seams import SystemClock, seeded_random

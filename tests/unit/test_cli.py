@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from config.names import leaves
 from config.settings import LogLevel, Mode, SinkKind
-from worker import cli
+from worker import cli, cli_options
 from worker.exits import Exit
 from worker.version import VERSION
 
@@ -47,9 +48,9 @@ def started(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_choices_of_the_options_are_those_of_the_settings() -> None:
-    assert set(get_args(cli.ModeName)) == set(Mode)
-    assert set(get_args(cli.SinkName)) == set(SinkKind)
-    assert set(get_args(cli.LevelName)) == set(LogLevel)
+    assert set(get_args(cli_options.ModeName)) == set(Mode)
+    assert set(get_args(cli_options.SinkName)) == set(SinkKind)
+    assert set(get_args(cli_options.LevelName)) == set(LogLevel)
 
 
 def test_help_shows_the_commands_the_exit_codes_and_an_example() -> None:
@@ -103,11 +104,11 @@ def test_help_imports_nothing_that_is_slow() -> None:
         (["--sink", "kafka"], "'kafka' is not one of 'jsonl', 'sqlite', 'auto'"),
         (["--sybmols", "A"], "No such option: --sybmols"),
         (["chek"], "Did you mean 'check'?"),
-        (["--start", "yesterday"], "'yesterday' is none of beginning, now, or UTC milliseconds"),
+        (["--start", "yesterday"], "--start: 'yesterday' is none of beginning, now, or UTC milliseconds"),
         (["--start", "1700000000"], "'1700000000' is none of beginning, now"),
         (["--once", "check"], "belong to a run, not to check"),
         (["inspect"], "Missing argument"),
-        (["sample", "--symbols", "../x"], "--symbols is '../x', must be like BTCUSDT,ETHUSDT"),
+        (["sample", "--symbols", "../x"], "--symbols: '../x' is not like BTCUSDT,ETHUSDT"),
         (["sample", "--rate", "0"], "--rate 0 needs --count or --seconds"),
         (["sample", "--rate", "-1"], "Input should be greater than or equal to 0"),
         (["sample", "--shape", "v3"], "'v3' is not one of"),
@@ -226,3 +227,23 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
 
     assert result.returncode == Exit.OK
     assert result.stdout == f"execution-worker {VERSION}\n"
+
+
+def test_an_interrupt_is_quiet(tmp_path: Path) -> None:
+    pipe = tmp_path / "my.yaml"
+    os.mkfifo(pipe)
+    root = Path(cli.__file__).parent.parent
+    process = subprocess.Popen(
+        [sys.executable, "-m", "worker", "--config", str(pipe), "config", "show"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+    # Returns when the command has opened the other end and waits for its configuration.
+    with pipe.open("wb"):
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+
+    assert (process.returncode, out, err) == (Exit.INTERRUPTED, b"", b"")

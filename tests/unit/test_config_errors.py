@@ -55,6 +55,11 @@ def test_the_sentence_names_the_key_the_value_the_bound_and_the_line(tmp_path: P
         ("enabled: perhaps", "execution.enabled is perhaps, must be true or false"),
         ("symbols: []", "execution.symbols is empty, must name at least one symbol"),
         ("symbols: [btcusdt, BTCUSDT]", "execution.symbols names BTCUSDT twice"),
+        ("http: {host: ''}", "execution.http.host is empty, must be a text"),
+        (
+            f"symbols: [{','.join(f'A{n}' for n in range(1001))}]",
+            "execution.symbols names 1001 symbols, must be at",
+        ),
         ("symbols: [../etc]", "execution.symbols holds ../etc, must be a list of symbols of 2 to 20"),
         ("symbols: [NO]", "execution.symbols holds false, must be a list of symbols"),
         ("symbols: {BTCUSDT: 1}", "execution.symbols is a mapping, must be a list of symbols"),
@@ -101,6 +106,7 @@ def test_a_bad_value_is_one_sentence_with_its_line(tmp_path: Path, text: str, pr
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("{name: bybit}", "broker.name is bybit, must be binance-futures"),
         ("{testnet: true}", "broker.testnet is true while execution.mode is live"),
         (
             "{rest_url: 'https://fapi.binance.com'}",

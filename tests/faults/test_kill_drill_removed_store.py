@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from drill.process import (
 )
 
 CANNOT_WRITE = 73
-COPY = re.compile(r"[^\s'\"]*executions_rescued_\d+[^\s'\"]*\.db")
+ADVICE = re.compile(r"saved to (?P<copy>[^\s:]+): .* move the copy to (?P<database>\S+) ")
 
 
 def _remove_database(output: Path) -> None:
@@ -52,27 +53,44 @@ REMOVALS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture
-def feed(tmp_path: Path) -> Process:
-    return start_feed(
-        "v1-jsonl", tmp_path / "output", tmp_path / "journal.jsonl", seed=5, rate=400, count=2_500
-    )
+def feed(tmp_path: Path) -> Iterator[Process]:
+    """Signals without end, so that the worker is at work when its store goes."""
+    process = start_feed("v1-jsonl", tmp_path / "output", tmp_path / "journal.jsonl", seed=5, rate=400)
+    yield process
+    if process.ended() is None:
+        process.end(signal.SIGKILL)
+
+
+def _saved_and_wanted(printed: str) -> tuple[Path, Path]:
+    advice = ADVICE.search(printed)
+    assert advice is not None, printed[-1500:]
+    return Path(advice["copy"]), Path(advice["database"])
 
 
 @pytest.mark.parametrize("removal", REMOVALS)
-def test_a_store_that_is_removed_under_the_worker_stops_it(
+def test_what_a_removed_store_held_is_back_once_its_advice_was_followed(
     removal: str, feed: Process, tmp_path: Path
 ) -> None:
-    worker = start_worker(tmp_path / "output", tmp_path / "worker.log")
+    output = tmp_path / "output"
+    worker = start_worker(output, tmp_path / "worker.log")
     assert worker.wait_for(READY), worker.tail()
-
-    REMOVALS[removal](tmp_path / "output")
-
+    REMOVALS[removal](output)
     assert worker.wait() == CANNOT_WRITE, worker.tail()
     assert "Traceback" not in worker.output()
-    feed.end()
+
+    copy, database = _saved_and_wanted(worker.output())
+    database.parent.mkdir(exist_ok=True)
+    copy.rename(database)
+    assert feed.end() == 0, feed.tail()
+    resumed = start_worker(output, tmp_path / "resumed.log", "--once")
+
+    assert resumed.wait() == 0, resumed.tail()
+    verdict = judge(read_journal(tmp_path / "journal.jsonl"), read_rows(output), read_files(output))
+    assert verdict.complaints == ()
+    assert verdict.rows == verdict.lines == verdict.signals
 
 
-def test_what_a_removed_store_held_is_back_after_its_advice_was_followed(
+def test_a_start_without_the_removed_store_is_refused_and_says_what_to_move(
     feed: Process, tmp_path: Path
 ) -> None:
     output = tmp_path / "output"
@@ -81,17 +99,8 @@ def test_what_a_removed_store_held_is_back_after_its_advice_was_followed(
     _remove_database(output)
     assert worker.wait() == CANNOT_WRITE, worker.tail()
 
-    refused = start_worker(output, tmp_path / "refused.log", "--once")
-    assert refused.wait() == CANNOT_WRITE, refused.tail()
-    copies = COPY.findall(refused.output())
-    assert copies, refused.tail()
-    name = Path(copies[0]).name
-    saved = next(path for path in (output / "executions" / name, output / name) if path.exists())
-    saved.rename(output / "executions" / "executions.db")
-    assert feed.wait() == 0, feed.tail()
-    resumed = start_worker(output, tmp_path / "resumed.log", "--once")
+    refused = start_worker(output, tmp_path / "refused.log")
 
-    assert resumed.wait() == 0, resumed.tail()
-    verdict = judge(read_journal(tmp_path / "journal.jsonl"), read_rows(output), read_files(output))
-    assert verdict.complaints == ()
-    assert verdict.rows == verdict.lines == verdict.signals
+    assert refused.wait() == CANNOT_WRITE, refused.tail()
+    assert "executions_rescued_" in refused.output()
+    assert "Traceback" not in refused.output()

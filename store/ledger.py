@@ -190,6 +190,7 @@ class Ledger:
             cursor = connection.execute(sql.reserve(count), flat(rows[start : start + count]))
             new.update(((ts_ms, signal_id), row_id) for row_id, ts_ms, signal_id in cursor.fetchall())
         connection.execute(sql.BIRTHS, (self._now_ms, last_row))
+        last_order_ms = 0
         for reservation in reservations:
             # popped, so that a key that stands twice in one share counts once
             row_id = new.pop((reservation.signal_ts_ms, reservation.signal_id), None)
@@ -197,7 +198,9 @@ class Ledger:
             if row_id is None:
                 receipt.duplicates += 1
                 receipt.conflicts += self._conflicts(reservation)
-        self._save_lane(reservations)
+            elif reservation.state is State.RESERVED:
+                last_order_ms = max(last_order_ms, reservation.signal_ts_ms)
+        self._save_lane(reservations, last_order_ms)
 
     def _conflicts(self, new: Reservation) -> int:
         """1 when a duplicate says something else than the row that came first."""
@@ -205,12 +208,12 @@ class Ledger:
         _, score, gating, guard_reason = self._connection.execute(sql.BY_KEY, key).fetchone()
         return int((score, gating, guard_reason) != (new.score, int(new.gating), new.guard_reason or ""))
 
-    def _save_lane(self, reservations: Sequence[Reservation]) -> None:
+    def _save_lane(self, reservations: Sequence[Reservation], last_order_ms: int) -> None:
+        """Duplicates count as read, not as orders: they start no cooldown."""
         if not reservations:
             return
         high_water_ms = max(new.signal_ts_ms for new in reservations)
-        orders = [new.signal_ts_ms for new in reservations if new.state is State.RESERVED]
-        self._connection.execute(sql.LANE, (reservations[0].symbol, high_water_ms, max(orders, default=0)))
+        self._connection.execute(sql.LANE, (reservations[0].symbol, high_water_ms, last_order_ms))
 
     def _move(self, moves: Sequence[Move]) -> list[tuple[Move, str]]:
         """Apply every legal move with its event; those that are not legal change nothing and come back."""

@@ -9,6 +9,7 @@ from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, status_of
 from store.records import Move, Reservation
 
 MESSAGE_CHARACTERS_MAX = 200
+INTEGER_MAX = 2**63 - 1
 
 
 def row_values(new: Reservation, now_ms: int) -> tuple[object, ...]:
@@ -50,20 +51,25 @@ def never_sent(reservation: Reservation, code: str, error: Exception | None) -> 
     return Reservation(
         signal_ts_ms=reservation.signal_ts_ms,
         symbol=reservation.symbol,
-        signal_id=reservation.signal_id,
+        signal_id=_storable(reservation.signal_id),
         # A failed row keeps out of the index on given ids, whatever the fault was.
         id_given=reservation.id_given and skipped,
         state=State.SKIPPED if skipped else State.REJECTED,
-        side="skip" if skipped else reservation.side,
+        side="skip" if skipped else _storable(reservation.side),
         gating=reservation.gating,
         run_source=reservation.run_source,
         meta_json="{}",
-        place_file=reservation.place_file,
-        place_offset=reservation.place_offset,
-        place_length=reservation.place_length,
+        place_file=_storable(reservation.place_file),
+        place_offset=min(reservation.place_offset, INTEGER_MAX),
+        place_length=min(reservation.place_length, INTEGER_MAX),
         error_code=code,
         error_msg=text[:MESSAGE_CHARACTERS_MAX],
     )
+
+
+def _storable(text: str) -> str:
+    """The text with what UTF-8 cannot hold written as escapes; whatever the fault was, the row stands."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def move_values(move: Move, now_ms: int) -> tuple[object, ...]:

@@ -26,9 +26,7 @@ from worker.planning import (
 )
 
 NOW_MS = 1_700_000_000_000
-STRICT = Rules(
-    long_score_threshold=0.5, short_score_threshold=-0.5, max_age_ms=60_000, refuse_future=True
-)
+STRICT = Rules(long_score_threshold=0.5, short_score_threshold=-0.5, max_age_ms=60_000, refuse_future=True)
 LOOSE = Rules(long_score_threshold=0.5, short_score_threshold=-0.5, max_age_ms=None, refuse_future=False)
 
 

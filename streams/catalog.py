@@ -7,7 +7,6 @@ in two halves, or across a restart, is still a rename.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -289,7 +288,7 @@ class Catalog:
         unusable: set[str] = set()
         adopted: list[TailedFile] = []
         for entry in entries:
-            path = os.path.join(self.folder, entry.candidate.name)
+            path = f"{self.folder}/{entry.candidate.name}"
             identity = identify(path)
             if identity is None:
                 unusable.add(entry.candidate.name)

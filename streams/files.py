@@ -12,37 +12,52 @@ from datetime import UTC, datetime
 import msgspec
 
 # signals-YYYYMMDD-HH, signals_YYYYMMDD_HHMM and signals_YYYYMMDDHHMM, whatever stands before the time.
-_TIME = re.compile(r"(?<!\d)(\d{8})[-_]?(\d{2})(\d{2})?(?!\d)")
-_CANDIDATE = re.compile(r"(?P<stem>[^.].*)\.jsonl(?:\.(?P<rotation>\d{1,9}))?", re.DOTALL)
+_NAME = re.compile(
+    r"(?P<stem>(?!\.).*?(?:(?<!\d)(\d{8})[-_]?(\d{2})(\d{2})?)?)\.jsonl(?:\.(\d{1,9}))?", re.DOTALL
+)
 _UNFINISHED = {".part": "part", ".tmp": "tmp", ".gz": "gz"}
 
 # A name without a time sorts behind every name that has one.
-NO_TIME_MS = 1 << 62
+_NO_TIME = 10**12
 
+# The time as the number YYYYMMDDHHMM, the stem, and how often it was rotated, negated.
 OrderKey = tuple[int, str, int]
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """A name that is read. `time_ms` is the UTC time in it, None when there is none."""
+    """A name that is read, and where it stands among the others."""
 
     name: str
-    time_ms: int | None
     order: OrderKey
+
+    @property
+    def time_ms(self) -> int | None:
+        """The UTC epoch milliseconds in the name, None when there is no possible time."""
+        stamp = self.order[0]
+        if stamp == _NO_TIME:
+            return None
+        day, minutes = divmod(stamp, 10_000)
+        try:
+            moment = datetime(
+                day // 10_000, day // 100 % 100, day % 100, minutes // 100, minutes % 100, tzinfo=UTC
+            )
+        except ValueError:
+            return None
+        return int(moment.timestamp()) * 1_000
 
 
 def candidate_of(name: str) -> Candidate | None:
     """The candidate called `name`, or None when such a name is never read."""
-    match = _CANDIDATE.fullmatch(name)
+    match = _NAME.fullmatch(name)
     if match is None:
         return None
-    rotation = match["rotation"]
-    time_ms = time_in(match["stem"])
-    order = (
-        time_ms if time_ms is not None else NO_TIME_MS,
-        match["stem"],
-        -int(rotation) if rotation is not None else 1,
-    )
-    return Candidate(name=name, time_ms=time_ms, order=order)
+    stem, day, hour, minute, rotation = match.groups()
+    if not stem:
+        return None
+    stamp = _NO_TIME
+    if day is not None and "0101" <= day[4:] <= "1231" and hour < "24" and (minute or "00") < "60":
+        stamp = int(day + hour + (minute or "00"))
+    return Candidate(name, (stamp, stem, 1 if rotation is None else -int(rotation)))
 
 
 def ignored_reason(name: str) -> str:
@@ -51,16 +66,3 @@ def ignored_reason(name: str) -> str:
         if name.endswith(ending):
             return reason
     return "foreign"
-
-
-def time_in(stem: str) -> int | None:
-    """The UTC epoch milliseconds that a name carries; the last possible reading wins, None without one."""
-    for day, hour, minute in reversed(_TIME.findall(stem)):
-        try:
-            moment = datetime(
-                int(day[:4]), int(day[4:6]), int(day[6:]), int(hour), int(minute or 0), tzinfo=UTC
-            )
-        except ValueError:
-            continue
-        return int(moment.timestamp()) * 1_000
-    return None

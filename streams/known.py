@@ -59,7 +59,7 @@ class KnownFiles:
         named = self._by_name.get(name)
         by_key = self._by_key.pop(key, None)
         if named is not None and named.key == key:
-            return named
+            return self._by_name.pop(name)
         return by_key
 
     def was_replaced(self, name: str) -> bool:

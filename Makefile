@@ -37,7 +37,7 @@ help: ## list the commands
 
 .PHONY: run
 run: $(INSTALLED) ## execute signals in dry-run on ./runtime (sample signals first when there are none)
-	@if ! ls $(OUTPUT)/ready/signal/*/*.jsonl* $(OUTPUT)/signals.db $(OUTPUT)/signals_v2.db 2>/dev/null | grep -q .; then \
+	@if [ -z "$$(ls $(OUTPUT)/ready/signal/*/*.jsonl* $(OUTPUT)/signals.db $(OUTPUT)/signals_v2.db 2>/dev/null)" ]; then \
 	  echo "no signals below $(OUTPUT): writing 300 sample signals"; \
 	  $(BIN)/execution-worker sample --shape v1-jsonl --rate 0 --count 300 --symbols BTCUSDT,ETHUSDT --seed 1 --into $(OUTPUT); \
 	fi

@@ -32,7 +32,7 @@ def _arguments() -> argparse.Namespace:
         "--kills", type=int, default=60, help="SIGKILLs per sink, at least one per named point"
     )
     parser.add_argument("--pairs", type=int, default=50, help="pairs of workers started at once")
-    parser.add_argument("--rate", type=float, default=400, help="records a second that the feed writes")
+    parser.add_argument("--rate", type=float, default=1_000, help="records a second that the feed writes")
     parser.add_argument("--shapes", default=SHAPES_DRILLED, help=f"of {', '.join(SHAPES)}")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     return parser.parse_args()

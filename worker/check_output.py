@@ -36,15 +36,15 @@ def folder_rows(folder: Path) -> Iterator[Row]:
     """Whether the output folder can be made and written, and whether the disk has room."""
     subject = "output folder"
     nearest = folder
-    while not nearest.exists() and nearest != nearest.parent:
+    while not os.path.exists(nearest) and nearest != nearest.parent:
         nearest = nearest.parent
-    if not nearest.is_dir():
+    if not os.path.isdir(nearest):
         yield fail(subject, f"{folder}: {nearest} is a file", "move that file away, or change --output")
         return
     # Where the nodes below exist already with other owners, writing above them proves nothing.
     parts = [nearest] if nearest != folder else [folder, folder / EXECUTIONS_FOLDER, folder / "logs"]
     for part in parts:
-        reason = _refused(part) if part.is_dir() else None
+        reason = _refused(part) if os.path.isdir(part) else None
         if reason is not None:
             yield fail(
                 subject,
@@ -97,8 +97,8 @@ def free_space_row(free_bytes: int, *, inodes_gone: bool) -> Row:
 def store_rows(folder: Path, stamps: dict[str, str]) -> Iterator[Row]:
     """Whether the store in `folder` can be ours: of this program, not newer, with these stamps."""
     path = folder / DATABASE
-    if not path.exists():
-        if (folder / MARKER).exists():
+    if not os.path.exists(path):
+        if os.path.exists(folder / MARKER):
             yield fail(
                 "store",
                 f"{path} is missing although {MARKER} beside it says it existed",
@@ -121,7 +121,7 @@ def store_rows(folder: Path, stamps: dict[str, str]) -> Iterator[Row]:
 def stamps_of(folder: Path) -> dict[str, str]:
     """What the store in `folder` is bound to; empty where there is none that can be read."""
     path = folder / DATABASE
-    if not path.exists():
+    if not os.path.exists(path):
         return {}
     try:
         with closing(open_reader(path)) as connection:

@@ -30,20 +30,26 @@ NAMED_MAX = 3
 def source_rows(execution: Execution, stamped: str | None) -> Iterator[Row]:
     """Where signals come from; `stamped` is the source that the store has read so far, if any."""
     folder = execution.signals_dir
-    if not folder.exists():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)
+    except FileNotFoundError:
         yield warn(
             "signals",
             f"{folder} does not exist yet: the worker will wait for it",
             "start the producer, or name its folder with --signals",
         )
         return
-    if not folder.is_dir():
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        yield fail("signals", f"{folder} cannot be looked at ({reason})", _let_read(folder))
+        return
+    if not is_folder:
         yield fail(
             "signals", f"{folder} is a file, must be a folder", "name the producer's folder with --signals"
         )
         return
     if not os.access(folder, os.R_OK | os.X_OK):
-        yield fail("signals", f"{folder} cannot be read", f"let user {_user(os.geteuid())} read it")
+        yield fail("signals", f"{folder} cannot be read", _let_read(folder))
         return
     yield ok("signals", str(folder))
     kind: str = resolve_kind(execution.sink.kind, folder)
@@ -98,7 +104,7 @@ def _ignored_rows(execution: Execution, folder: Path, kind: str) -> Iterator[Row
 
 def _is_filled(path: Path) -> bool:
     # A reader that came before the producer leaves an empty file behind.
-    return path.exists() and path.stat().st_size > 0
+    return os.path.exists(path) and os.path.getsize(path) > 0
 
 
 def _has_files(folder: Path) -> bool:
@@ -177,7 +183,7 @@ def shared_row(path: Path, status: os.stat_result, *, user: int, groups: set[int
     closed = [
         beside.name
         for beside in (path.parent, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm"))
-        if beside.exists() and not os.access(beside, os.W_OK)
+        if os.path.exists(beside) and not os.access(beside, os.W_OK)
     ]
     if closed:
         return fail("sharing", f"{_named(closed)} beside {path.name} cannot be written", remedy)

@@ -21,8 +21,10 @@ SinkName = Literal["jsonl", "sqlite", "auto"]
 LevelName = Literal["debug", "info", "warning", "error"]
 ShapeName = Literal["v1-jsonl", "v2-jsonl", "v1-sqlite", "v2-sqlite"]
 
+# Whether the file can be read is found out where all other problems are, so that all are told at once.
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="YAML file with your settings.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", readable=False, help="YAML file with your settings."),
 ]
 Symbols = Annotated[
     str | None,

@@ -25,7 +25,7 @@ SqliteKind = Literal["sqlite_v1", "sqlite_v2"]
 FILE_NAMES: dict[SqliteKind, str] = {"sqlite_v1": "signals.db", "sqlite_v2": "signals_v2.db"}
 
 RESET_REASONS = ("replaced", "rebuilt", "rescan")
-# A poll costs one thread hop, 0.1 ms; ten of them a second are 0.1 % of a CPU.
+# A poll without news costs two stats; ten of them a second are 0.1 % of a CPU.
 IDLE_POLL_S_MIN = 0.1
 IDLE_AFTER_S = 5.0
 
@@ -275,7 +275,7 @@ class SqliteSource:
             idle = now_s - quiet_since_s > IDLE_AFTER_S
             await self.clock.sleep(max(poll_s, IDLE_POLL_S_MIN) if idle else poll_s)
             retrying = self.database.retry_is_due
-            changed = await self.database.look()
+            changed = await self.database.poll()
             now_s = self.clock.monotonic_s()
             if changed:
                 quiet_since_s = now_s

@@ -27,7 +27,11 @@ RETRY_DELAY_S_MAX = 5.0
 # Closing waits for a lock that long at most, so a worker told to stop can stop.
 BUSY_TIMEOUT_MS_MAX = 2_000
 
+ASK_AFTER_MOVE_S = 0.1
+ASK_EVERY_S = 1.0
+
 Row = tuple[object, ...]
+FileMark = tuple[int, int, int] | None
 T = TypeVar("T")
 
 
@@ -72,6 +76,14 @@ def _code_of(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def _mark_of(path: Path) -> FileMark:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _text(value: bytes) -> str | bytes:
     """Broken UTF-8 stays bytes: one such row must not cost the page it stands on."""
     try:
@@ -101,6 +113,10 @@ class Database:
         self._retry_at_s = 0.0
         self._closed = False
         self._is_absent = False
+        self._wal_path = path.with_name(f"{path.name}-wal")
+        self._moved: tuple[FileMark, FileMark] = (None, None)
+        self._ask_until_s = 0.0
+        self._asked_at_s = 0.0
 
     @property
     def may_hold_signals(self) -> bool:
@@ -113,10 +129,26 @@ class Database:
         return self.fault is not None and self._clock.monotonic_s() >= self._retry_at_s
 
     async def look(self) -> bool:
-        """Whether something may be new since the last look; one thread hop while nothing is."""
+        """Whether something was committed since the last look. Never misses a commit."""
         before = self.generation
         await self._alone(self._look)
         return self.generation != before
+
+    async def poll(self) -> bool:
+        """Like `look`, at the price of two stats while nothing moves; may be a second late.
+
+        File times move in steps of some milliseconds, so two commits can share one: after a movement
+        the database itself is asked for a while, and once a second in any case.
+        """
+        now_s = self._clock.monotonic_s()
+        moved = (_mark_of(self.path), _mark_of(self._wal_path))
+        if moved != self._moved:
+            self._moved = moved
+            self._ask_until_s = now_s + ASK_AFTER_MOVE_S
+        if now_s > self._ask_until_s and now_s < self._asked_at_s + ASK_EVERY_S and not self.retry_is_due:
+            return False
+        self._asked_at_s = now_s
+        return await self.look()
 
     async def transaction(self, work: Callable[[Reader], Awaitable[T]]) -> T | None:
         """What `work` returns for one snapshot, or None when `fault` says why not. Cancellable safely."""

@@ -16,7 +16,7 @@ import msgspec
 from config.seams import Clock
 from streams.position import SourcePosition
 from streams.source import SourceCounters
-from streams.sqlite_database import TABLE, Reader, Row
+from streams.sqlite_database import TABLE, Reader, Row, is_corrupt
 from streams.sqlite_rowid import Found, Mark, Page
 
 # Keys remembered as handed out: a look-back of ten minutes at thirty signals a second, 4 MiB.
@@ -35,19 +35,29 @@ _START: Key = (_FLOOR_MIN - 1, _LAST_ID)
 
 
 class Depth(msgspec.Struct, frozen=True):
-    """What was read: `below` rows under `floor` (ts_ms), `expected` rows from there to `key`."""
+    """What was read: `below` rows under `floor` (ts_ms), `expected` rows from there to `key`.
+
+    `floor_min` is the floor of a first start at `now`: what lies below it is never handed out.
+    """
 
     key: Key
     floor: int
     below: int
     expected: int
+    floor_min: int = _FLOOR_MIN
 
     def mark(self) -> Mark | None:
         """The durable form; a key that is not text has none, and the next one covers it."""
         ts_ms, signal_id = self.key
         if not isinstance(signal_id, str):
             return None
-        remembered = {"id": signal_id, "floor": self.floor, "below": self.below, "expected": self.expected}
+        remembered = {
+            "id": signal_id,
+            "floor": self.floor,
+            "below": self.below,
+            "expected": self.expected,
+            "floor_min": self.floor_min,
+        }
         return Mark(_whole(ts_ms), "", json.dumps(remembered, separators=(",", ":")))
 
     @staticmethod
@@ -60,6 +70,7 @@ class Depth(msgspec.Struct, frozen=True):
                 int(found["floor"]),
                 int(found["below"]),
                 int(found["expected"]),
+                int(found["floor_min"]),
             )
         except (ValueError, TypeError, KeyError):
             return None
@@ -106,14 +117,19 @@ class KeyedCursor:
     async def page(self, reader: Reader, limit: int) -> Page:
         """The next rows of the symbol. Raises sqlite3.Error; the cursor has not moved then."""
         kept = self._depth, self._review, self._review_counts
-        self._handing_out.clear()
-        try:
-            page = await self._page(reader, limit)
-        except sqlite3.Error:
-            self._depth, self._review, self._review_counts = kept
-            raise
-        self._remember_handed_out()
-        return page
+        while True:
+            self._handing_out.clear()
+            try:
+                page = await self._page(reader, limit)
+            except sqlite3.Error as error:
+                self._depth, self._review, self._review_counts = kept
+                if not is_corrupt(error) or limit == 1:
+                    raise
+                # The rows before a damaged page are as good as ever: go up to it in smaller steps.
+                limit = max(1, limit // 8)
+            else:
+                self._remember_handed_out()
+                return page
 
     async def _page(self, reader: Reader, limit: int) -> Page:
         await self._check_cursor(reader)
@@ -142,10 +158,8 @@ class KeyedCursor:
         if not rows:
             return None
         key: Key = (rows[0][0], rows[0][1])
-        floor = self._floor_for(key)
-        below = await self._count_below(reader, floor)
-        expected = await self._count_from(reader, floor, key)
-        return Depth(key, floor, below, expected).mark()
+        floor = _whole(key[0]) + 1
+        return Depth(key, floor, await self._count_below(reader, floor), 0, floor).mark()
 
     async def _check_cursor(self, reader: Reader) -> None:
         key = self._depth.key
@@ -165,7 +179,9 @@ class KeyedCursor:
             # A lower count means rows were deleted, which may hide late ones: read those again too.
             self._counters.late_beyond_lookback += max(0, below - self._depth.below)
             self._counters.resets["rescan"] += 1
-            self._depth = Depth(self._depth.key, _FLOOR_MIN, 0, 0)
+            floor = self._depth.floor_min
+            below = await self._count_below(reader, floor)
+            self._depth = Depth(self._depth.key, floor, below, 0, floor)
             self._start_review()
         self._recount_at_s = self._clock.monotonic_s() + self._recount_s
 
@@ -190,7 +206,7 @@ class KeyedCursor:
     def _found_forward(self, reader: Reader, raw: list[Row]) -> list[Found]:
         depth, found = self._depth, []
         for number, row in enumerate(raw, start=depth.expected + 1):
-            self._depth = Depth(_key_of(reader, row), depth.floor, depth.below, number)
+            self._depth = Depth(_key_of(reader, row), depth.floor, depth.below, number, depth.floor_min)
             found.append(self._found(reader, row, self._depth))
         return found
 
@@ -207,7 +223,7 @@ class KeyedCursor:
             f"SELECT count(*) FROM {TABLE} WHERE symbol = ? AND ts_ms >= ? AND ts_ms < ?",
             (self._symbol, depth.floor, floor),
         )
-        self._depth = Depth(depth.key, floor, depth.below + sunk, depth.expected - sunk)
+        self._depth = Depth(depth.key, floor, depth.below + sunk, depth.expected - sunk, depth.floor_min)
 
     async def _beyond(self, reader: Reader) -> list[Found]:
         raw = await self._between(reader, _before(TS_MS_MAX + 1), None, BEYOND_ROWS_MAX)

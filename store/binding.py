@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import TypeVar
+
+from msgspec.structs import asdict, replace
 
 from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, status_of
-from store.records import Move, Reservation
+from store.records import DeadLetter, Move, Position, Reservation
+
+Record = TypeVar("Record", Move, Position, DeadLetter)
 
 MESSAGE_CHARACTERS_MAX = 200
 INTEGER_MAX = 2**63 - 1
@@ -51,15 +56,15 @@ def never_sent(reservation: Reservation, code: str, error: Exception | None) -> 
     return Reservation(
         signal_ts_ms=reservation.signal_ts_ms,
         symbol=reservation.symbol,
-        signal_id=_storable(reservation.signal_id),
+        signal_id=_escaped(reservation.signal_id),
         # A failed row keeps out of the index on given ids, whatever the fault was.
         id_given=reservation.id_given and skipped,
         state=State.SKIPPED if skipped else State.REJECTED,
-        side="skip" if skipped else _storable(reservation.side),
+        side="skip" if skipped else _escaped(reservation.side),
         gating=reservation.gating,
         run_source=reservation.run_source,
         meta_json="{}",
-        place_file=_storable(reservation.place_file),
+        place_file=_escaped(reservation.place_file),
         place_offset=min(reservation.place_offset, INTEGER_MAX),
         place_length=min(reservation.place_length, INTEGER_MAX),
         error_code=code,
@@ -67,8 +72,13 @@ def never_sent(reservation: Reservation, code: str, error: Exception | None) -> 
     )
 
 
-def _storable(text: str) -> str:
-    """The text with what UTF-8 cannot hold written as escapes; whatever the fault was, the row stands."""
+def storable(record: Record) -> Record:
+    """The record with what UTF-8 cannot hold written as escapes; any other record as it is."""
+    texts = {name: _escaped(value) for name, value in asdict(record).items() if type(value) is str}
+    return replace(record, **texts)
+
+
+def _escaped(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 from msgspec.structs import astuple
 
 from config.seams import Clock, crash_point
 from store import statements as sql
-from store.binding import event_values, flat, move_values, never_sent, row_values, slices
+from store.binding import event_values, flat, move_values, never_sent, row_values, slices, storable
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
 from store.lifecycle import State, may_move
@@ -147,7 +148,16 @@ class Ledger:
         return receipt
 
     def _apply_singly(self, share: Share) -> Receipt:
-        """The slow way for a share with a fault in it: every reservation stands alone."""
+        """The slow way for a share with a fault in it: every reservation stands alone.
+
+        Moves and progress must not be lost: what cannot be written of their text is written as escapes.
+        """
+        share = replace(
+            share,
+            moves=[storable(move) for move in share.moves],
+            positions=[storable(position) for position in share.positions],
+            dead_letters=[storable(letter) for letter in share.dead_letters],
+        )
         receipt = Receipt(row_ids=[])
         receipt.refused = self._move(share.moves)
         for index, reservation in enumerate(share.reservations):

@@ -61,8 +61,8 @@ def test_the_table_is_the_one_of_the_design() -> None:
 
 def test_what_is_terminal_leads_nowhere_and_only_a_filled_row_can_have_no_late_fill() -> None:
     assert {state for state, following in DESIGN.items() if not following} == TERMINAL_STATES
-    assert TERMINAL_STATES - LATE_FILL_STATES == {State.FILLED}
-    assert BIRTH_STATES == {State.RESERVED, State.SKIPPED, State.REJECTED}
+    assert {State.FILLED} == TERMINAL_STATES - LATE_FILL_STATES
+    assert {State.RESERVED, State.SKIPPED, State.REJECTED} == BIRTH_STATES
 
 
 def bring_to(ledger: Ledger, state: State, number: int) -> int:

@@ -133,7 +133,8 @@ def jsonl_row(folder: Path, symbol: str) -> Row:
     if closed:
         return fail(subject, f"{folder}: {_named(closed)} cannot be read", _let_read(folder))
     others = len(names) - len(files)
-    shown = f"{len(files):,} files" + (f", {others:,} others that are not read" if others else "")
+    shown = "1 file" if len(files) == 1 else f"{len(files):,} files"
+    shown += f", {others:,} others that are not read" if others else ""
     return ok(subject, shown)
 
 

@@ -76,7 +76,7 @@ def test_a_ready_place_may_start_and_nothing_is_left_behind(
     assert code == Exit.OK
     assert {row[0] for group in rows.values() for row in group} == {"ok"}
     assert rows["source"] == [("ok", "auto resolves to jsonl: lines in ready/signal/SYMBOL/*.jsonl", "")]
-    assert rows["signals BTCUSDT"] == [("ok", "1 files", "")]
+    assert rows["signals BTCUSDT"] == [("ok", "1 file", "")]
     assert not (tmp_path / "out").exists()
 
 

@@ -88,6 +88,8 @@ class RawSignal(msgspec.Struct):
 
 
 ROW_FIELDS = RawSignal.__struct_fields__
+_PRICES = ("price", "mid")
+_ROW_NAMES = frozenset(ROW_FIELDS) - set(_PRICES)
 # Every field of CONTRACTS 1.2: a line that names one of them twice says two things at once.
 KNOWN_FIELDS = frozenset(ROW_FIELDS) | {
     "z_ofi",
@@ -221,27 +223,25 @@ def _repeats_a_known_key(line: bytes, tricky: bool) -> bool:
 
 
 def _read_row(row: Mapping[str, object]) -> RawSignal | str:
-    values = {name: row[name] for name in ROW_FIELDS if name in row and row[name] is not None}
-    prices = {name: values.pop(name) for name in ("price", "mid") if name in values}
-    for value in values.values():
-        if isinstance(value, bytes):
-            return "wrong_type" if _is_utf8(value) else "not_utf8"
-        if isinstance(value, float) and not isfinite(value):
-            return "out_of_range"
+    values = {name: value for name, value in row.items() if value is not None and name in _ROW_NAMES}
     gating = values.get("gating")
     try:
         if isinstance(gating, str) and gating.startswith("["):
             values["gating"] = msgspec.json.decode(gating, type=list[str])
         raw = msgspec.convert(values, RawSignal)
     except msgspec.ValidationError as error:
-        return _reason_of(str(error))
+        broken = any(isinstance(value, bytes) and not _is_utf8(value) for value in values.values())
+        return "not_utf8" if broken else _reason_of(str(error))
     except RecursionError:
         return "too_deep"
     except msgspec.DecodeError:
         return "not_json"
-    # repr is the shortest text that gives the same float, which is what the producer wrote.
-    for name, value in prices.items():
-        setattr(raw, name, msgspec.Raw(repr(value).encode()))
+    if not (isfinite(raw.score) and (raw.consistency is None or isfinite(raw.consistency))):
+        return "out_of_range"
+    for name in _PRICES:
+        if (value := row.get(name)) is not None:
+            # repr is the shortest text that gives the same float, which is what the producer wrote.
+            setattr(raw, name, msgspec.Raw(repr(value).encode()))
     return raw
 
 

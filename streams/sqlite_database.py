@@ -125,8 +125,8 @@ class Database:
 
     @property
     def retry_is_due(self) -> bool:
-        """Whether a fault is worth another try."""
-        return self.fault is not None and self._clock.monotonic_s() >= self._retry_at_s
+        """Whether the last read failed and its pause is over; what is merely absent announces itself."""
+        return self._failures > 0 and self._clock.monotonic_s() >= self._retry_at_s
 
     async def look(self) -> bool:
         """Whether something was committed since the last look. Never misses a commit."""
@@ -221,12 +221,12 @@ class Database:
             await self._gone(error)
             return False
         if self._connection is not None and (found.st_dev, found.st_ino) == (self.device, self.inode):
-            return self.fault is None or self.retry_is_due
+            return self._failures == 0 or self.retry_is_due
         if self._connection is not None:
             await self._disconnect()
             self.file_epoch += 1
-            self._retry_at_s = 0.0
-        if self._clock.monotonic_s() < self._retry_at_s:
+            self._failures = 0
+        if self._failures > 0 and not self.retry_is_due:
             return False
         return await self._connect(found)
 
@@ -235,6 +235,7 @@ class Database:
             await self._disconnect()
             # Another file may come under the same inode number now.
             self.file_epoch += 1
+        self._failures = 0
         self._is_absent = isinstance(error, FileNotFoundError)
         if self._is_absent:
             self.fault = f"{self.path.name} is not there yet: it is read as soon as the producer creates it"

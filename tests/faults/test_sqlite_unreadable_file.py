@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -189,3 +190,20 @@ async def test_a_table_with_a_primary_key_of_its_own_is_read_by_it(tmp_path: Pat
     assert sqlite3.sqlite_version_info >= (3, 37)
     producer.close()
     await source.close()
+
+
+async def test_closing_does_not_wait_for_somebody_else_s_lock(tmp_path: Path) -> None:
+    limits = settings.Source(sqlite_busy_timeout_ms=60_000)
+    producer = Producer(tmp_path, "sqlite_v1", journal="delete")
+    producer.write([1])
+    source = source_of(tmp_path, "sqlite_v1", ManualClock(), limits)
+    feed = source.feed(BTC, [])
+    await times(feed)
+    producer.connection.execute("BEGIN EXCLUSIVE")
+    reading = asyncio.create_task(feed.end_positions())
+    await asyncio.sleep(0)
+
+    await asyncio.wait_for(source.close(), 10)
+
+    assert await asyncio.wait_for(reading, 10) == ()
+    producer.close()

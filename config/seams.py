@@ -79,6 +79,10 @@ def seeded_random(seed: int) -> random.Random:
     return random.Random(seed)
 
 
+class CrashPointError(Exception):
+    """The environment arms a crash point that does not exist."""
+
+
 class _CrashPlan:
     """What happens at a crash point: nothing, until a drill or a test arms one."""
 
@@ -103,14 +107,17 @@ def arm_crash_points(handler: Callable[[str], None] | None) -> None:
 def arm_crash_point_from_environment() -> None:
     """Arm `NAME` or `NAME:N` (the Nth passage, from 1) from EXECUTION_WORKER_CRASH_POINT: SIGKILL there.
 
-    Raises ValueError for a name that is not in CRASH_POINTS.
+    Raises CrashPointError for a name that is not in CRASH_POINTS or a count that is none.
     """
     wanted = os.environ.get(CRASH_POINT_VARIABLE)
     if not wanted:
         return
     name, _, count = wanted.partition(":")
-    if name not in CRASH_POINTS:
-        raise ValueError(f"{CRASH_POINT_VARIABLE} is {wanted!r}, must be one of {', '.join(CRASH_POINTS)}")
+    if name not in CRASH_POINTS or not (count or "1").isdigit():
+        names = ", ".join(CRASH_POINTS)
+        raise CrashPointError(
+            f"{CRASH_POINT_VARIABLE} is {wanted!r}, must be NAME or NAME:N with one of {names}"
+        )
     left = int(count or "1")
 
     def kill_at(passed: str) -> None:

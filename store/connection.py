@@ -17,9 +17,8 @@ import msgspec
 from config.seams import Clock
 from store.errors import StoreDamagedError, StoreError, StoreRefusedError
 from store.lock import FolderLock
+from store.paths import DATABASE, MARKER, read_only_uri
 
-DATABASE = "executions.db"
-MARKER = "store.json"
 APPLICATION_ID = 0x45574B31  # "EWK1"
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
@@ -200,4 +199,4 @@ def _write_marker(folder: Path, connection: sqlite3.Connection) -> None:
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A read-only connection for people's commands; raises sqlite3.Error when there is no store."""
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=2)
+    return sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=2)

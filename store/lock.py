@@ -11,6 +11,7 @@ from pathlib import Path
 
 from store import statements as sql
 from store.errors import StoreError, StoreHeldError
+from store.paths import DATABASE, read_only_uri
 
 
 class FolderLock:
@@ -63,7 +64,7 @@ def _held_sentence(folder: Path, descriptor: int) -> str:
     who = f"pid {pid}" if pid is not None else "another process"
     when = f" since {since}" if since else ""
     return (
-        f"store {folder / 'executions.db'} is held by {who}{when}: "
+        f"store {folder / DATABASE} is held by {who}{when}: "
         "stop that worker, or give this one its own --output"
     )
 
@@ -97,7 +98,7 @@ def lock_holder(folder: Path) -> int | None:
 
 def _holder_since(folder: Path, pid: int | None) -> str | None:
     try:
-        with closing(sqlite3.connect(f"file:{folder / 'executions.db'}?mode=ro", uri=True)) as connection:
+        with closing(sqlite3.connect(read_only_uri(folder / DATABASE), uri=True)) as connection:
             row = connection.execute(sql.OWNER).fetchone()
     except sqlite3.Error:
         return None

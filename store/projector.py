@@ -21,6 +21,7 @@ from config.seams import Clock, crash_point
 from store import statements as sql
 from store.errors import StoreError
 from store.output_file import ShorterThanKnownError, append_lines, repair, rewrite, unlink_all
+from store.paths import DATABASE, read_only_uri
 from store.records import ProjectedFile, Share
 from store.writer import Writer
 
@@ -195,8 +196,7 @@ class Projector:
         return len(old)
 
     def _reader(self) -> aiosqlite.Connection:
-        path = self._folder / "executions.db"
-        return aiosqlite.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        return aiosqlite.connect(read_only_uri(self._folder / DATABASE), uri=True, isolation_level=None)
 
 
 async def _fetch(reader: aiosqlite.Connection, statement: str, *parameters: int) -> list[Row]:

@@ -7,7 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from store.connection import DATABASE
+from store.paths import DATABASE
 
 
 def save_copy(connection: sqlite3.Connection, folder: Path, now_ms: int) -> Path | None:

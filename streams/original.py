@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 ORIGINAL_BYTES_MAX = 1_048_576
 
@@ -38,7 +39,7 @@ def _line(path: Path, offset: int, length: int, key: tuple[int, str, str]) -> st
 
 def _row(path: Path, rowid: int, key: tuple[int, str, str]) -> str | None:
     ts_ms, symbol, signal_id = key
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2)) as reader:
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=2)) as reader:
         if rowid < 0:
             cursor = reader.execute(_BY_KEY_V2, (symbol, ts_ms, signal_id))
         else:

@@ -17,11 +17,12 @@ from adapters.contract import ExecutionAdapter
 from adapters.pacing import TokenBucket
 from adapters.registry import ModeUnavailableError, open_adapter
 from config.load import Loaded
-from config.seams import Clock, SystemClock, arm_crash_point_from_environment
+from config.seams import Clock, CrashPointError, SystemClock, arm_crash_point_from_environment
 from config.settings import Execution, SinkKind
-from store.connection import DATABASE, Store, open_store
+from store.connection import Store, open_store
 from store.errors import StoreError, StoreRefusedError, StoreReplacedError
 from store.ledger import Ledger
+from store.paths import DATABASE
 from store.projector import Projector
 from store.records import Share
 from store.rescue import advice, save_copy
@@ -61,14 +62,16 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     clock = SystemClock()
     started_s = clock.monotonic_s()
     execution = loaded.settings.execution
-    arm_crash_point_from_environment()
+    try:
+        arm_crash_point_from_environment()
+        adapter = open_adapter(loaded.settings)
+    except (CrashPointError, ModeUnavailableError) as error:
+        # Before anything is written: the folder may not be ours.
+        return _refuse(configure(execution.log, None, clock, sys.stderr), Exit.CONFIGURATION, str(error))
     log = configure(execution.log, execution.output_dir / LOGS_FOLDER, clock, sys.stderr)
     notifier = Notifier.from_environment(os.environ)
     try:
-        adapter = open_adapter(loaded.settings)
         store = _open(execution, clock)
-    except ModeUnavailableError as error:
-        return _refuse(log, Exit.CONFIGURATION, str(error))
     except StoreError as error:
         return _refuse(log, Exit(error.exit_code), str(error))
     try:

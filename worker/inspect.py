@@ -11,7 +11,8 @@ import msgspec
 
 from config.load import Loaded
 from store import statements as sql
-from store.connection import DATABASE, open_reader
+from store.connection import open_reader
+from store.paths import DATABASE
 from streams.original import original_of
 from worker.app import EXECUTIONS_FOLDER
 from worker.exits import Exit

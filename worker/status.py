@@ -13,8 +13,9 @@ import msgspec
 from config.load import Loaded
 from config.settings import Execution
 from store import statements as sql
-from store.connection import DATABASE, open_reader
+from store.connection import open_reader
 from store.lock import lock_holder
+from store.paths import DATABASE
 from worker.app import EXECUTIONS_FOLDER
 from worker.exits import Exit
 from worker.when import moment

@@ -16,6 +16,7 @@ from store.records import DeadLetter, Move, Position, Reservation, Share
 STAMPS = {"mode": "dry_run", "account": "none"}
 SYMBOL = "BTCUSDT"
 T0 = 1_700_000_000_000
+_ORDER = {"executions": "id", "events": "seq", "dead_letters": "id"}
 
 
 def open_ledger(folder: Path, clock: Clock) -> Ledger:
@@ -95,8 +96,9 @@ def filled(row_id: int, before: State = State.RESERVED, **changes: Any) -> Move:
     return Move(row_id=row_id, before=before, after=State.FILLED, has_fills=True, **changes)
 
 
-def rows(folder: Path, columns: str, table: str = "executions", order: str = "1") -> list[tuple[Any, ...]]:
-    """What stands in a table of the store, read from outside."""
+def rows(folder: Path, columns: str, table: str = "executions", order: str = "") -> list[tuple[Any, ...]]:
+    """What stands in a table of the store, read from outside; oldest first where a table has an order."""
+    order = order or _ORDER.get(table.partition(" ")[0], "1")
     with closing(sqlite3.connect(f"file:{folder / DATABASE}?mode=ro", uri=True)) as reader:
         return reader.execute(f"SELECT {columns} FROM {table} ORDER BY {order}").fetchall()
 

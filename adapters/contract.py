@@ -103,7 +103,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class NotSent(msgspec.Struct, frozen=True):
-    """Provably never left the host; may be tried again. `retry_at_ms` when a deadline is known (wall clock)."""
+    """Provably never left the host; may be tried again, not before `retry_at_ms` (wall clock) when given."""
 
     code: str
     text: str

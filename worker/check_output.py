@@ -11,8 +11,9 @@ from pathlib import Path
 
 from config.settings import Execution
 from store import statements as sql
-from store.connection import APPLICATION_ID, DATABASE, MARKER, newest_version, open_reader
+from store.connection import APPLICATION_ID, newest_version, open_reader
 from store.lock import holder_pid
+from store.paths import DATABASE, MARKER
 from worker.app import EXECUTIONS_FOLDER
 from worker.doubt import Row, fail, ok, warn
 from worker.http import BindError, bind_socket

@@ -5,6 +5,7 @@ They are repeated for every attempt. In doubt the answer is no.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 
 from adapters.contract import Order
 from store.writer import Writer
-from worker.planning import HALTED, Rules, Skip, expired
+from worker.planning import HALTED, Rules, Skip, expired, life_of
 
 HALT_FILE = "HALT"
 
@@ -56,3 +57,10 @@ class Gate:
         if expired(pending.signal_ts_ms, pending.expiry_ms, self._rules, now_ms=now_ms):
             return Skip("expired", f"it was {now_ms - pending.signal_ts_ms} ms old when it was its turn")
         return None
+
+    def life_left_s(self, pending: Pending, *, now_ms: int) -> float:
+        """Seconds until this order is too old to be sent; waiting any longer for it is in vain."""
+        life_ms = life_of(pending.expiry_ms, self._rules)
+        if life_ms is None:
+            return math.inf
+        return max(0, pending.signal_ts_ms + life_ms + 1 - now_ms) / 1000

@@ -233,9 +233,10 @@ class Lane:
     async def _send_burst(self, count: int) -> NotSent | Unknown | None:
         """Send up to `count` orders in one slot; what got stuck, or None."""
         floor = self._floor
-        if not floor.gate.store_intact():
-            raise StoreReplacedError("the store was removed or replaced: nothing more is sent")
         async with floor.slots:
+            # Looked at in the slot: the wait for it may have been long.
+            if not floor.gate.store_intact():
+                raise StoreReplacedError("the store was removed or replaced: nothing more is sent")
             burst = floor.report.burst(self.symbol)
             try:
                 return await self._send_in_slot(burst, count)
@@ -299,7 +300,14 @@ class Lane:
         await self._settle()
         pending = self._pending[0]
 
+        async def sleep(delay_s: float) -> None:
+            left_s = self._floor.gate.life_left_s(pending, now_ms=self._floor.clock.wall_ms())
+            await self._sleep(min(delay_s, left_s))
+
         async def attempt() -> None:
+            # A wait that `stop` has cut short may have had a venue's deadline at its end.
+            if self._stopping:
+                raise NotSentError(first)
             stuck = await self._send_burst(1)
             if isinstance(stuck, NotSent):
                 raise NotSentError(stuck)
@@ -307,9 +315,9 @@ class Lane:
                 await self._resolve(stuck)
 
         self._floor.report.retried()
-        await self._sleep(self._floor.retrying.delay_s(first, 0))
+        await sleep(self._floor.retrying.delay_s(first, 0))
         try:
-            await self._floor.retrying(self._sleep, self._asked_to_stop)(attempt)
+            await self._floor.retrying(sleep, self._asked_to_stop)(attempt)
         except NotSentError as error:
             if self._stopping:
                 return

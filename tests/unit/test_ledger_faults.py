@@ -81,9 +81,7 @@ def test_a_store_that_was_removed_or_replaced_is_noticed_before_anything_is_writ
     assert held(ledger) == [("id-1",)]
 
 
-def test_a_full_disk_refuses_the_commit_whole_and_takes_it_later_once(
-    ledger: Ledger, folder: Path
-) -> None:
+def test_a_full_disk_refuses_the_commit_whole_and_takes_it_later_once(ledger: Ledger, folder: Path) -> None:
     ledger.commit([rig.share(rig.reservation(0), positions=[rig.position(1)])])
     before = rig.everything(folder)
     pages = ledger._connection.execute("PRAGMA page_count").fetchone()[0]
@@ -195,9 +193,7 @@ def test_an_error_after_which_the_store_is_corrupt_stops_the_worker(ledger: Ledg
     with open(folder / "executions.db", "r+b") as file:
         file.seek(4_096 * 3)
         file.write(b"\xff" * 4_096 * 4)
-    ledger._connection = FailingConnection(
-        ledger._connection, happens=False, code=sqlite3.SQLITE_IOERR_READ
-    )
+    ledger._connection = FailingConnection(ledger._connection, happens=False, code=sqlite3.SQLITE_IOERR_READ)
 
     with pytest.raises(StoreDamagedError, match="backup") as caught:
         ledger.commit([rig.share(rig.reservation(1_000))])

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from jsonl_folder import SignalFolder, commit_all, line, lines, read, read_all
+import pytest
+from jsonl_folder import SignalFolder, commit_all, dead_letters, line, lines, read, read_all
 
 from streams.position import SourcePosition
 
@@ -158,3 +159,38 @@ def test_the_folder_may_come_late_go_and_come_back(tmp_path: Path) -> None:
     folder.path.mkdir()
     folder.append(NAME, line(2))
     assert read_all(tail) == [2]
+
+
+def test_a_file_replaced_between_the_look_and_the_open_is_not_taken_for_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SignalFolder(tmp_path)
+    folder.append(NAME, lines([0, 1, 2]))
+    tail = folder.tail()
+    assert read(tail) == [0, 1, 2]
+    opened = os.open
+    folder.append(NAME, line(3))
+    # The same bytes before the position and behind it, so that only the inode tells.
+    folder.append("new.part", lines([7, 1, 2, 3]))
+
+    def open_while_it_is_replaced(path: str, flags: int) -> int:
+        if (folder.path / "new.part").exists():
+            (folder.path / "new.part").rename(folder.path / NAME)
+        return opened(path, flags)
+
+    monkeypatch.setattr("streams.burst.os.open", open_while_it_is_replaced)
+
+    assert read_all(tail) == [7, 1, 2, 3]
+    assert tail.catalog.resets == {"replaced": 1}
+
+
+def test_a_file_renamed_inside_a_long_line_still_gives_its_dead_letter(tmp_path: Path) -> None:
+    folder = SignalFolder(tmp_path)
+    folder.append(NAME, line(1) + b"y" * 9_000)
+    tail = folder.tail()
+    assert read_all(tail) == [1]
+
+    (folder.path / NAME).rename(folder.path / f"{NAME}.1")
+    folder.append(f"{NAME}.1", b"\n")
+
+    assert [letter.place.length for letter in dead_letters(tail)] == [9_000]

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,11 @@ class SmallDisk:
         """Take all the room that is left; the file that took it."""
         ballast = self.path / "ballast"
         with open(ballast, "ab", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(4_096))
-            except OSError:
-                return ballast
+            for size in (1_048_576, 4_096):
+                with suppress(OSError):
+                    while file.write(bytes(size)):
+                        pass
+        return ballast
 
 
 @contextmanager

@@ -19,13 +19,17 @@ HALT_FILE = "HALT"
 
 
 class Pending(msgspec.Struct, gc=False):
-    """A reserved row that is this worker's to send. `attempts` counts sends that left or may have left."""
+    """A reserved row that is this worker's to send.
+
+    `attempts` counts sends that left or may have left; each of them takes a permit of its own.
+    """
 
     row_id: int
     order: Order
     signal_ts_ms: int
     expiry_ms: int
     attempts: int = 0
+    has_permit: bool = True
 
 
 class Gate:

@@ -220,15 +220,29 @@ class Lane:
         When stopping, a stuck row stays as it is: the next start asks about it.
         """
         while self._pending:
-            stuck = await self._send_burst(len(self._pending))
-            if stuck is None:
+            count = self._permitted()
+            stuck = await self._send_burst(count) if count else None
+            if count == 0:
+                await self._settle()
+                await self._wait(self._take_permit(), math.inf)
+            elif stuck is None:
                 continue
-            if isinstance(stuck, Unknown):
+            elif isinstance(stuck, Unknown):
                 await self._resolve(stuck)
             elif not self._stopping:
                 await self._retry_not_sent(stuck)
             if self._stopping:
                 self._pending.clear()
+
+    def _permitted(self) -> int:
+        """How many orders at the head of the line may leave; one sent anew needs a permit of its own."""
+        count = 0
+        for pending in self._pending:
+            pending.has_permit = pending.has_permit or self._permit()
+            if not pending.has_permit:
+                break
+            count += 1
+        return count
 
     async def _send_burst(self, count: int) -> NotSent | Unknown | None:
         """Send up to `count` orders in one slot; what got stuck, or None."""
@@ -336,6 +350,7 @@ class Lane:
         if verdict is not None:
             self._moves.append(verdict.move)
             if verdict.send_again:
+                pending.has_permit = False
                 self._pending.appendleft(pending)
             await self._settle()
             if verdict.move.after is State.QUARANTINED:

@@ -179,6 +179,7 @@ def pending_of(row: Unsettled) -> Pending:
         signal_ts_ms=row.signal_ts_ms,
         expiry_ms=meta.expiry_ms,
         attempts=meta.attempts or 0,
+        has_permit=False,
     )
 
 

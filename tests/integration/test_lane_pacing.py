@@ -153,11 +153,6 @@ async def test_a_symbol_whose_order_is_unknown_holds_no_slot(tmp_path: Path) -> 
     assert len(states) == 20
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="an order that is sent again after a proof of absence rides on the permit of its first send, "
-    "so more requests leave than max_qps allows",
-)
 @in_virtual_time
 async def test_an_order_that_is_sent_again_costs_a_permit_of_its_own(tmp_path: Path) -> None:
     clock = virtual_clock()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rig.rows import rows
+from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import START_MS
 
 from adapters.contract import ExecutionAdapter
@@ -229,7 +230,7 @@ class Crash(BaseException):
     """The process is gone."""
 
 
-def crash_at(name: str, passage: int, folder: Path, copy: Path) -> None:
+def crash_at(name: str, passage: int, folder: Path, copy: Path, venue: ScriptedAdapter) -> None:
     """At the `passage`-th time at `name`, keep the disk as it is in `copy` and die there."""
     left = passage
 
@@ -243,6 +244,7 @@ def crash_at(name: str, passage: int, folder: Path, copy: Path) -> None:
             for file in (DATABASE, f"{DATABASE}-wal", "store.json"):
                 if (folder / file).exists():
                     shutil.copy(folder / file, copy / file)
+            venue.cut = True
             raise Crash(name)
 
     arm_crash_points(die)

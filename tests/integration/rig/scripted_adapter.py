@@ -74,6 +74,7 @@ class ScriptedAdapter:
         self.in_flight = 0
         self.in_flight_max = 0
         self.refuses: dict[str, Reject] = {}
+        self.cut = False
         self._clock = clock
         self._answers = {key: list(value) for key, value in (answers or {}).items()}
         self._lookups = {key: list(value) for key, value in (lookups or {}).items()}
@@ -118,7 +119,9 @@ class ScriptedAdapter:
         )
 
     async def submit(self, order: Order) -> SubmitResult:
-        """As scripted."""
+        """As scripted; from a process that is gone nothing arrives."""
+        if self.cut:
+            await asyncio.Event().wait()
         self.sent.append(
             Sent(self._clock.monotonic_s(), order.symbol, order.signal_id, order.client_order_id)
         )

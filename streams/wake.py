@@ -58,6 +58,10 @@ class Watcher(Protocol):
     def watch(self, folder: str) -> bool:
         """Watch `folder` from now on, again if it was; False when that is impossible now."""
 
+    @property
+    def prompt(self) -> bool:
+        """Whether every change is told at once, so that looking often finds nothing."""
+
     async def close(self) -> None:
         """Stop; no hint comes afterwards."""
 
@@ -93,6 +97,11 @@ class InotifyWatcher:
                 self._libc.inotify_rm_watch(self._descriptor, known)
         self._folders[number] = folder
         return True
+
+    @property
+    def prompt(self) -> bool:
+        """See `Watcher`: as long as no folder had to be watched in the portable way."""
+        return self._portable is None
 
     async def close(self) -> None:
         """See `Watcher`."""
@@ -160,6 +169,11 @@ class PortableWatcher:
             previous.cancel()
         self._tasks[folder] = asyncio.get_running_loop().create_task(self._run(folder))
         return True
+
+    @property
+    def prompt(self) -> bool:
+        """See `Watcher`: it misses events without an error."""
+        return False
 
     async def close(self) -> None:
         """See `Watcher`."""

@@ -27,6 +27,8 @@ PATIENCE_S = 10.0
 class DeafWatcher:
     """A watcher that misses everything."""
 
+    prompt = True
+
     def watch(self, folder: str) -> bool:
         """Do nothing."""
         return True

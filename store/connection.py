@@ -62,6 +62,12 @@ def open_store(folder: Path, *, clock: Clock, stamps: dict[str, str]) -> Store:
         except BaseException:
             connection.close()
             raise
+    except (sqlite3.OperationalError, OSError) as error:
+        lock.release()
+        raise StoreError(
+            f"store {folder / DATABASE} cannot be opened or written ({error}): make room on its disk, "
+            "see that this user may write there, then start again"
+        ) from None
     except sqlite3.DatabaseError as error:
         lock.release()
         raise StoreDamagedError(
@@ -75,14 +81,16 @@ def open_store(folder: Path, *, clock: Clock, stamps: dict[str, str]) -> Store:
 
 
 def _refuse_missing(folder: Path) -> None:
-    if (folder / DATABASE).exists() or not (folder / MARKER).exists():
+    """A file without a byte is as good as none: SQLite would begin a new store in it."""
+    database = folder / DATABASE
+    if (database.exists() and database.stat().st_size > 0) or not (folder / MARKER).exists():
         return
     copies = sorted(path.name for path in folder.glob("executions_rescued_*.db"))
     copies += sorted(str(path) for path in folder.parent.glob("executions_rescued_*.db"))
     advice = f"move {copies[-1]} back to {DATABASE}" if copies else "restore it from a backup"
     raise StoreError(
-        f"store {folder / DATABASE} is missing although {MARKER} beside it says it existed: {advice}; "
-        f"without it, signals that were executed may be executed again. "
+        f"store {folder / DATABASE} is missing or empty although {MARKER} beside it says it existed: "
+        f"{advice}; without it, signals that were executed may be executed again. "
         f"To begin anew on purpose, remove {folder / MARKER}"
     )
 

@@ -54,13 +54,17 @@ class Writer:
             raise self._dead
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((share, future))
+        await asyncio.shield(self._commit_in_turn(future))
+        return future.result()
+
+    async def _commit_in_turn(self, future: asyncio.Future[Receipt]) -> None:
         async with self._free:
             if not future.done():
-                await asyncio.shield(self._commit_waiting())
-        return future.result()
+                await self._commit_waiting()
 
     async def _commit_waiting(self) -> None:
         taken, self._waiting = self._waiting, []
+        assert taken, "the commit that held this share ended in a bug"
         try:
             receipts = await self._until_written([share for share, _ in taken])
         except StoreError as error:

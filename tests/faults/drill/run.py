@@ -12,6 +12,7 @@ from pathlib import Path
 from drill.feed import SHAPES
 from drill.kills import KillDrill
 from drill.pairs import start_pairs
+from drill.process import DrillError
 
 FOLDER = Path(".drill")
 # The three sinks; the fourth shape differs from the first in its fields alone.
@@ -44,11 +45,18 @@ def main() -> int:
     shapes = [shape for shape in options.shapes.split(",") if shape]
     say(f"seed {options.seed}: kill moments and signals repeat with --seed {options.seed}")
     folder = FOLDER / str(options.seed)
+    # A failed drill with this seed left its evidence there; this one begins with nothing.
+    shutil.rmtree(folder, ignore_errors=True)
     faults: list[str] = []
     for number, shape in enumerate(shapes):
         began = time.monotonic()
         drill = KillDrill(shape, options.seed + number, folder / shape)
-        report = drill.run(options.kills, options.rate)
+        try:
+            report = drill.run(options.kills, options.rate)
+        except DrillError as error:
+            faults.append(f"{shape}: {error}")
+            say(f"{shape}: FAILED, it could not be carried out")
+            continue
         faults += [*report.faults, *report.verdict.complaints]
         say(f"{report.sentence()} in {time.monotonic() - began:.0f} s")
     if options.pairs:

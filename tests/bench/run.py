@@ -1,0 +1,53 @@
+"""The benches: `run.py [--short] [drain|latency|restart|memory|idle ...]`.
+
+Every bound is a ratio of things measured in the same run, next to each other. Ends with 1 when one
+is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+import drain
+import idle
+import latency
+import memory
+import restart
+from figures import Figure, say, show
+from scratch import SHORT, WHOLE, Scratch
+
+BENCHES = {
+    "drain": drain.measure,
+    "latency": latency.measure,
+    "restart": restart.measure,
+    "memory": memory.measure,
+    "idle": idle.measure,
+}
+
+
+def main() -> int:
+    """Run what was asked for, all by default; 1 when a bound is missed."""
+    parser = argparse.ArgumentParser(description="measure the worker against its bounds")
+    parser.add_argument("--short", action="store_true", help="on less data, in a few minutes")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}")
+    chosen = parser.parse_args()
+    unknown = sorted(set(chosen.names) - set(BENCHES))
+    if unknown:
+        parser.error(f"there is no bench {', '.join(unknown)}: name {', '.join(BENCHES)}")
+    scratch = Scratch(SHORT if chosen.short else WHOLE)
+    figures: list[Figure] = []
+    try:
+        for name in chosen.names or BENCHES:
+            began_s = time.monotonic()
+            figures += BENCHES[name](scratch)
+            say(f"{name} took {time.monotonic() - began_s:.0f} s")
+    finally:
+        scratch.remove()
+    show(figures)
+    return 0 if all(figure.holds for figure in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -104,12 +104,12 @@ class Projector:
         async with self._reader() as reader:
             cursors: dict[str, int] = dict(await _fetch(reader, sql.PROJECTIONS))
             files = [ProjectedFile(*row) for row in await _fetch(reader, sql.PROJECTED_FILES)]
-            last_seq = (await _fetch(reader, sql.LAST_EVENT_SEQ))[0][0]
         self._files = {file.path: file for file in files}
-        # The skip file tells of what comes after it was switched on.
-        self._cursors = {
-            name: cursors.get(name, last_seq if name == "skipped" else 0) for name in self._names
-        }
+        begin = cursors.get("executions", 0)
+        if "skipped" in self._names and "skipped" not in cursors:
+            # The skip file begins where it was switched on; a kill before its first line must not move that.
+            await self._writer.commit(Share(symbol="", projected={"skipped": begin}))
+        self._cursors = {name: cursors.get(name, begin if name == "skipped" else 0) for name in self._names}
         for file in files:
             whole = await asyncio.to_thread(repair, self._folder / file.path, file.size)
             if not whole:
@@ -188,11 +188,15 @@ class Projector:
         """Delete output files older than `keep_days`; the table keeps what they said. How many went."""
         oldest_hour = self._clock.wall_ms() // HOUR_MS - keep_days * 24
         old = [file.path for file in self._files.values() if EVER < file.hour < oldest_hour]
+        try:
+            await asyncio.to_thread(unlink_all, [self._folder / path for path in old])
+        except OSError as error:
+            self.trouble = f"old outputs in {self._folder} cannot be deleted ({error}): tried again later"
+            return 0
         if old:
             await self._writer.commit(Share(symbol="", forgotten_files=old))
             for path in old:
                 del self._files[path]
-            await asyncio.to_thread(unlink_all, [self._folder / path for path in old])
         return len(old)
 
     def _reader(self) -> aiosqlite.Connection:

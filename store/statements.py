@@ -78,7 +78,6 @@ def events(rows: int) -> str:
 
 
 LAST_EVENT_MS = "SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1"
-LAST_EVENT_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
 
 MOVE_VALUES = 10
 MOVES_MAX = PARAMETERS_MAX // MOVE_VALUES

@@ -119,21 +119,24 @@ class ManualClock:
 
 def _count_database_calls(loop: VirtualTimeLoop) -> Callable[[], None]:
     """Let calls of aiosqlite, which has threads of its own, hold the time still as well."""
-    original = aiosqlite.core.Connection._execute
+    originals = {name: getattr(aiosqlite.core.Connection, name) for name in ("_connect", "_execute", "close")}
 
-    @functools.wraps(original)
-    async def counted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        loop.selector.outstanding += 1
-        try:
-            return await original(self, *args, **kwargs)
-        finally:
-            loop.selector.outstanding -= 1
+    def counted(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            loop.selector.outstanding += 1
+            try:
+                return await original(self, *args, **kwargs)
+            finally:
+                loop.selector.outstanding -= 1
 
-    aiosqlite.core.Connection._execute = counted  # type: ignore[method-assign]  # undone by the caller
+        return call
 
     def undo() -> None:
-        aiosqlite.core.Connection._execute = original  # type: ignore[method-assign]  # as it was
+        for name, original in originals.items():
+            setattr(aiosqlite.core.Connection, name, original)
 
+    for name, original in originals.items():
+        setattr(aiosqlite.core.Connection, name, counted(original))
     return undo
 
 

@@ -38,6 +38,9 @@ class Meta(msgspec.Struct, omit_defaults=True, gc=False):
     fee: str | None = None
 
 
+# A look-up here takes a tenth of the time of State(word).
+_STATES = {state.value: state for state in State}
+
 _encode = msgspec.json.Encoder().encode
 _decode_order = msgspec.json.Decoder(Order).decode
 _decode_meta = msgspec.json.Decoder(Meta).decode
@@ -48,6 +51,7 @@ class RowBuilder:
 
     def __init__(self, execution: Execution, adapter: ExecutionAdapter) -> None:
         self._adapter = adapter
+        self._adapter_name = adapter.name
         self._mode = execution.mode.value
         self._run_source = execution.run_source.value
         self._order_type = execution.order.type.value
@@ -97,23 +101,25 @@ class RowBuilder:
         return row, prepared
 
     def _context(self, signal: Signal, decision: Eligible, order_id: str, now_ms: int) -> OrderCtx:
+        # By position, in the order of the fields: by name the call takes three times as long.
         return OrderCtx(
-            client_order_id=order_id,
-            symbol=signal.symbol,
-            side="buy" if decision.side == "long" else "sell",
-            qty=None,
-            order_type=self._order_type,
-            price=signal.price,
-            tif=self._tif,
-            ts_ms=now_ms,
-            event_ts_ms=signal.ts_ms,
-            signal_id=signal.signal_id,
-            regime=signal.regime,
-            scenario=signal.scenario,
-            warmup=signal.warmup,
-            guard_reason=signal.guard_reason,
-            consistency=signal.consistency,
-            weak_signal_throttle=signal.weak_signal_throttle,
+            order_id,
+            signal.symbol,
+            "buy" if decision.side == "long" else "sell",
+            None,
+            self._order_type,
+            signal.price,
+            self._tif,
+            now_ms,
+            signal.ts_ms,
+            signal.signal_id,
+            None,
+            signal.regime,
+            signal.scenario,
+            signal.warmup,
+            signal.guard_reason,
+            signal.consistency,
+            signal.weak_signal_throttle,
         )
 
     def _row(
@@ -131,41 +137,45 @@ class RowBuilder:
         wire_id: str | None = None,
         order: Order | None = None,
     ) -> Reservation:
+        # By position, as in _context: mode, adapter and client order id, then what the signal says.
         meta = Meta(
-            mode=self._mode,
-            adapter=self._adapter.name,
-            client_order_id=wire_id,
-            lag_ms=now_ms - signal.ts_ms,
-            run_id=signal.run_id,
-            expiry_ms=signal.expiry_ms,
-            regime=signal.regime,
-            scenario=signal.scenario,
-            warmup=signal.warmup,
-            consistency=signal.consistency,
+            self._mode,
+            self._adapter_name,
+            wire_id,
+            None,
+            None,
+            now_ms - signal.ts_ms,
+            None,
+            signal.run_id,
+            signal.expiry_ms,
+            signal.regime,
+            signal.scenario,
+            signal.warmup,
+            signal.consistency,
         )
         place = signal.place
         return Reservation(
-            signal_ts_ms=signal.ts_ms,
-            symbol=signal.symbol,
-            signal_id=signal.signal_id,
-            id_given=signal.id_given,
-            state=state,
-            side=side,
-            gating=signal.gate_passed,
-            run_source=self._run_source,
-            meta_json=_encode(meta).decode(),
-            place_file=place.file,
-            place_offset=place.offset,
-            place_length=place.length,
-            score=signal.score,
-            order_id=order_id,
-            qty=qty,
-            price=price,
-            guard_reason=signal.guard_reason or None,
-            error_code=error_code,
-            error_msg=error_msg,
-            client_order_id=wire_id,
-            order_json=None if order is None else _encode(order).decode(),
+            signal.ts_ms,
+            signal.symbol,
+            signal.signal_id,
+            signal.id_given,
+            state,
+            side,
+            signal.gate_passed,
+            self._run_source,
+            _encode(meta).decode(),
+            place.file,
+            place.offset,
+            place.length,
+            signal.score,
+            order_id,
+            qty,
+            price,
+            signal.guard_reason or None,
+            error_code,
+            error_msg,
+            wire_id,
+            None if order is None else _encode(order).decode(),
         )
 
 
@@ -195,14 +205,16 @@ def accepted_move(
     )
     has_fills = update.filled_qty > 0
     return Move(
-        row_id=row_id,
-        before=before,
-        after=State(update.state),
-        reason=update.reason,
-        has_fills=has_fills,
-        qty=str(update.filled_qty) if has_fills else None,
-        price=None if update.average_price is None else str(update.average_price),
-        patch=_encode(patch).decode(),
+        row_id,
+        before,
+        _STATES[update.state],
+        update.reason,
+        has_fills,
+        str(update.filled_qty) if has_fills else None,
+        None if update.average_price is None else str(update.average_price),
+        None,
+        None,
+        _encode(patch).decode(),
     )
 
 

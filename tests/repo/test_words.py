@@ -45,7 +45,7 @@ def unexplained_escapes(name: str, text: str) -> list[str]:
         line = text.count("\n", 0, match.start()) + 1
         above = lines[line - 2].strip() if line > 1 else ""
         reasons = (match["rest"].strip(" #"), above if above.startswith("#") else "")
-        if not match["code"] or max(map(len, reasons)) < 10:
+        if not match["code"] or max(map(len, reasons)) < 8:
             found.append(f"{name}:{line}: an ignored type error names its code and its reason")
     return found
 

@@ -156,25 +156,37 @@ class Daemon:
             await self._apply(update)
 
     async def _apply(self, update: OrderUpdate) -> None:
+        """Record an update. A lane may take a step with the row after it was looked at: then look again."""
+        for _ in State:
+            if await self._recorded(update):
+                return
+        self._log.error("update_not_recorded", client_order_id=update.client_order_id, state=update.state)
+
+    async def _recorded(self, update: OrderUpdate) -> bool:
+        """False when the row moved between the look and the commit."""
         writer = self.floor.writer
         found = await writer.call(lambda: self._ledger.row_of(update.client_order_id))
         if found is None:
             self._log.error("update_unexplained", client_order_id=update.client_order_id, state=update.state)
-            return
+            return True
         row_id, before = found
         after = State(update.state)
         if before is after and after is not State.PARTIAL:
-            return
+            return True
         if not may_move(before, after):
             if before in TERMINAL_STATES:
                 self._log.warning("update_after_the_end", row=row_id, before=before, after=after)
-            return
+            return True
         move = accepted_move(row_id, before, update, attempts=None, latency_ms=None)
         share = Share(symbol="", moves=[move])
-        self.floor.report.committed(share, await writer.commit(share))
+        receipt = await writer.commit(share)
+        if receipt.refused:
+            return False
+        self.floor.report.committed(share, receipt)
         self._log.event(
             f"order_{update.state}", row=row_id, qty=update.filled_qty, price=update.average_price
         )
+        return True
 
     async def _keep_house(self) -> None:
         """Once a second: gauges from the store and the source."""

@@ -84,7 +84,9 @@ class Resolver:
             pending = pending_of(row)
             verdict = await self.settle(pending, sleep, stopping)
             if verdict is None:
-                break
+                if stopping():
+                    break
+                continue
             moves.append(verdict.move)
             if verdict.send_again:
                 again.append(pending)
@@ -102,7 +104,10 @@ class Resolver:
             self._report.committed(share, await self._writer.commit(share))
 
     async def settle(self, pending: Pending, sleep: Sleep, stopping: Stopping) -> Verdict | None:
-        """Ask until there is proof, at most 15 minutes; None when the worker stops before that."""
+        """Ask until there is proof, at most 15 minutes; the move that records it.
+
+        None when the worker stops before that, or when the venue's own news have settled the row meanwhile.
+        """
         give_up_s = self._clock.monotonic_s() + RESOLVE_S_MAX
         while True:
             answer = await self._adapter.lookup(pending.order.client_order_id, pending.order)
@@ -125,8 +130,12 @@ class Resolver:
                     if self._clock.monotonic_s() >= give_up_s:
                         return self._quarantine(pending, f"no proof within {RESOLVE_S_MAX:.0f} s: {why}")
                     await sleep(max(LOOKUP_DELAY_S_MIN, (until_ms - self._clock.wall_ms()) / 1000))
-            if stopping():
+            if stopping() or await self._is_settled(pending):
                 return None
+
+    async def _is_settled(self, pending: Pending) -> bool:
+        row = await self._writer.call(lambda: self._ledger.row_of(pending.order.client_order_id))
+        return row is not None and row[1] is not State.UNKNOWN
 
     def _absent(self, pending: Pending) -> Verdict:
         now_ms = self._clock.wall_ms()

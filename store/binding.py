@@ -106,6 +106,16 @@ def move_values(move: Move, now_ms: int) -> tuple[object, ...]:
     )
 
 
+def alike(moves: Iterable[Move]) -> Iterable[list[Move]]:
+    """The moves in groups that differ in nothing but their row."""
+    groups: dict[tuple[object, ...], list[Move]] = {}
+    for move in moves:
+        price, code, text = move.price, move.error_code, move.error_msg
+        effect = (move.before, move.after, move.has_fills, move.qty, price, code, text, move.patch)
+        groups.setdefault(effect, []).append(move)
+    return groups.values()
+
+
 def event_values(move: Move, now_ms: int) -> tuple[object, ...]:
     """The values of the event that tells of a step."""
     final = int(move.after in TERMINAL_STATES)

@@ -19,7 +19,7 @@ from msgspec.structs import astuple
 
 from config.seams import Clock, crash_point
 from store import statements as sql
-from store.binding import event_values, flat, move_values, never_sent, row_values, slices, storable
+from store.binding import alike, event_values, flat, move_values, never_sent, row_values, slices, storable
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
 from store.lifecycle import State, may_move
@@ -244,17 +244,29 @@ class Ledger:
                 legal.append(move)
             else:
                 refused.append((move, f"{move.before} to {move.after} is not a legal move"))
-        for start, count in slices(len(legal), sql.MOVES_MAX):
-            steps = legal[start : start + count]
-            cursor = self._connection.execute(
-                sql.move(count), flat([move_values(move, now_ms) for move in steps])
-            )
-            moved = {row[0] for row in cursor.fetchall()}
-            if len(moved) < count:
-                gone = [move for move in steps if move.row_id not in moved]
-                refused += [(move, f"row {move.row_id} is not in state {move.before}") for move in gone]
-                steps = [move for move in steps if move.row_id in moved]
-            self._tell([event_values(move, now_ms) for move in steps])
+        moved = self._write_steps(legal)
+        if len(moved) < len(legal):
+            gone = [move for move in legal if move.row_id not in moved]
+            refused += [(move, f"row {move.row_id} is not in state {move.before}") for move in gone]
+            legal = [move for move in legal if move.row_id in moved]
+        self._tell([event_values(move, now_ms) for move in legal])
+
+    def _write_steps(self, moves: Sequence[Move]) -> set[int]:
+        """The ids of the rows that were in the expected state."""
+        now_ms = self._now_ms
+        moved: set[int] = set()
+        various: list[Move] = []
+        for group in alike(moves):
+            if len(group) < sql.ALIKE_MIN:
+                various += group
+                continue
+            ids = str([move.row_id for move in group])
+            cursor = self._connection.execute(sql.MOVE_ALIKE, (*move_values(group[0], now_ms)[1:], ids))
+            moved.update(row[0] for row in cursor.fetchall())
+        for start, count in slices(len(various), sql.MOVES_MAX):
+            values = flat([move_values(move, now_ms) for move in various[start : start + count]])
+            moved.update(row[0] for row in self._connection.execute(sql.move(count), values).fetchall())
+        return moved
 
     def _tell(self, events: Sequence[tuple[object, ...]]) -> None:
         for start, count in slices(len(events), sql.EVENTS_MAX):

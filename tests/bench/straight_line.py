@@ -35,6 +35,23 @@ POSITION = "INSERT OR REPLACE INTO source_positions VALUES (?, 'jsonl', ?, ?, ?,
 LANE = "INSERT OR REPLACE INTO lanes VALUES (?, ?, ?)"
 CURSOR = "INSERT OR REPLACE INTO projections VALUES ('executions', ?)"
 FILE = "INSERT OR REPLACE INTO projected_files VALUES (?, 'executions', ?, ?, ?, 1, ?)"
+LINE_KEYS = (
+    "exec_ts_ms",
+    "signal_ts_ms",
+    "symbol",
+    "signal_id",
+    "order_id",
+    "side",
+    "qty",
+    "price",
+    "gating",
+    "guard_reason",
+    "status",
+    "error_code",
+    "error_msg",
+    "run_source",
+    "meta_json",
+)
 SKIPS = {
     "not_confirmed": "the producer did not confirm the signal",
     "below_threshold": "the score lies between the thresholds",
@@ -76,78 +93,65 @@ class Row:
         text = f"{symbol}|{ts_ms}|{score + 0.0:.4f}|{signal['regime'] or ''}|{signal['div_type'] or ''}"
         signal_id = md5(text.encode(), usedforsecurity=False).hexdigest()
         side, code = decide(signal)
-        message = SKIPS[code] if code else None
-        gating, reason = signal["gating"], signal["guard_reason"] or None
-        meta = {
-            "mode": "dry_run",
-            "adapter": "dry_run",
-            "lag_ms": now_ms - ts_ms,
-            "run_id": signal["run_id"],
-            "regime": signal["regime"],
-        }
-        order_id = order_json = qty = None
-        state, status = "skipped", "skip"
-        self.events: list[tuple[Any, ...]] = [(row_id, now_ms, None, "skipped", 1, code)]
-        if code is None:
-            state, status = "filled", "success"
-            meta |= {"attempts": 1, "latency_ms": 0.002}
-            order_id, qty = f"dryrun:{signal_id}", "100.0"
-            order_json = dumps(self._order(order_id, symbol, side, signal_id))
-            self.events = [
-                (row_id, now_ms, None, "reserved", 0, None),
-                (row_id, now_ms, "reserved", "filled", 1, None),
-            ]
         self.ts_ms = ts_ms
         self.ordered = code is None
-        outcome = (state, status, now_ms, order_id, side, qty, None, gating, reason, code, message, "prod")
+        meta = meta_of(signal, now_ms, self.ordered)
+        order_id = f"dryrun:{signal_id}" if self.ordered else None
+        order = dumps(order_of(order_id, symbol, side, signal_id)) if order_id else None
+        state, status, qty = ("filled", "success", "100.0") if self.ordered else ("skipped", "skip", None)
+        message = SKIPS[code] if code else None
+        why = (signal["gating"], signal["guard_reason"] or None, code, message, "prod")
+        outcome = (state, status, now_ms, order_id, side, qty, None, *why, dumps(meta), None, order)
         where = (score, place, offset, len(line) - 1, now_ms)
-        # fmt: off
-        self.values = (
-            row_id, ts_ms, symbol, signal_id, 0, *outcome, dumps(meta), None, order_json, *where,
-        )
-        # fmt: on
-        self.line = dumps(
-            {
-                "exec_ts_ms": now_ms,
-                "signal_ts_ms": ts_ms,
-                "symbol": symbol,
-                "signal_id": signal_id,
-                "order_id": order_id,
-                "side": side,
-                "qty": None if qty is None else 100.0,
-                "price": None,
-                "gating": gating,
-                "guard_reason": reason,
-                "status": status,
-                "error_code": code,
-                "error_msg": message,
-                "run_source": "prod",
-                "meta_json": meta,
-            }
-        )
-
-    @staticmethod
-    def _order(order_id: str, symbol: str, side: str, signal_id: str) -> dict[str, Any]:
-        return {
-            "client_order_id": order_id,
-            "symbol": symbol,
-            "side": "buy" if side == "long" else "sell",
-            "order_type": "market",
-            "tif": "GTC",
-            "qty": "100.0",
-            "price": None,
-            "signal_id": signal_id,
-            "position_side": "BOTH",
-            "send_before_ms": None,
-            "recv_window_ms": None,
-        }
+        self.values = (row_id, ts_ms, symbol, signal_id, 0, *outcome, *where)
+        self.events = events_of(row_id, now_ms, code)
+        who = (now_ms, ts_ms, symbol, signal_id, order_id, side, 100.0 if self.ordered else None, None)
+        facts = (*who, *why[:2], status, *why[2:], meta)
+        self.line = dumps(dict(zip(LINE_KEYS, facts, strict=True)))
 
 
-def position(connection: sqlite3.Connection, symbol: str, path: Path, offset: int, last: bytes) -> None:
+def meta_of(signal: dict[str, Any], now_ms: int, ordered: bool) -> dict[str, Any]:
+    """What stands in meta_json."""
+    meta = {
+        "mode": "dry_run",
+        "adapter": "dry_run",
+        "lag_ms": now_ms - signal["ts_ms"],
+        "run_id": signal["run_id"],
+        "regime": signal["regime"],
+    }
+    return meta | {"attempts": 1, "latency_ms": 0.002} if ordered else meta
+
+
+def order_of(order_id: str, symbol: str, side: str, signal_id: str) -> dict[str, Any]:
+    """What stands in order_json."""
+    return {
+        "client_order_id": order_id,
+        "symbol": symbol,
+        "side": "buy" if side == "long" else "sell",
+        "order_type": "market",
+        "tif": "GTC",
+        "qty": "100.0",
+        "price": None,
+        "signal_id": signal_id,
+        "position_side": "BOTH",
+        "send_before_ms": None,
+        "recv_window_ms": None,
+    }
+
+
+def events_of(row_id: int, now_ms: int, code: str | None) -> list[tuple[Any, ...]]:
+    """Birth and end of a row; a skip is born at its end."""
+    if code is not None:
+        return [(row_id, now_ms, None, "skipped", 1, code)]
+    return [(row_id, now_ms, None, "reserved", 0, None), (row_id, now_ms, "reserved", "filled", 1, None)]
+
+
+def save_position(connection: sqlite3.Connection, path: Path, offset: int, last: bytes) -> None:
     """How far the file is read."""
     marker = blake2b(last[-64:], digest_size=16).hexdigest()
     found = path.stat()
-    connection.execute(POSITION, (symbol, path.name, found.st_dev, found.st_ino, offset, marker))
+    place = (path.parent.name, path.name, found.st_dev, found.st_ino)
+    connection.execute(POSITION, (*place, offset, marker))
 
 
 class Outputs:
@@ -196,13 +200,13 @@ def batches(signals: Path) -> Iterator[tuple[Path, list[bytes]]]:
                     files.remove((path, file))
 
 
-def run(signals: Path, output: Path, passes: int) -> int:
-    """Everything, in one loop; how many signals."""
+def run(signals: Path, output: Path, passes: int) -> None:
+    """Everything, in one loop."""
     connection = open_database(output)
     outputs = Outputs(connection, output)
     size = sum(path.stat().st_size for path in signals.glob("ready/signal/*/*.jsonl"))
     offsets: dict[Path, int] = {}
-    row_id = done = passed = last_order_ms = 0
+    row_id = done = passed = 0
     began_s = time.perf_counter()
     for path, lines in batches(signals):
         now_ms, offset = time.time_ns() // 1_000_000, offsets.get(path, 0)
@@ -213,21 +217,25 @@ def run(signals: Path, output: Path, passes: int) -> int:
             rows.append(Row(line, row_id, place, offset, now_ms))
             offset += len(line)
         offsets[path] = offset
-        last_order_ms = max(last_order_ms, *(row.ts_ms for row in rows if row.ordered))
-        connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(EXECUTION, [row.values for row in rows])
-        connection.executemany(EVENT, [event for row in rows for event in row.events])
-        position(connection, path.parent.name, path, offset, lines[-1])
-        connection.execute(LANE, (path.parent.name, rows[-1].ts_ms, last_order_ms))
-        connection.execute("UPDATE owner SET commits = commits + 1")
-        connection.execute("COMMIT")
+        commit(connection, rows, path, offset, lines[-1])
         outputs.add(path.parent.name, rows)
         done += sum(len(line) for line in lines)
         if done * passes // size > passed:
             passed = done * passes // size
             outputs.write()
     sys.stdout.write(dumps({"seconds": time.perf_counter() - began_s, "signals": row_id}))
-    return row_id
+
+
+def commit(connection: sqlite3.Connection, rows: list[Row], path: Path, offset: int, last: bytes) -> None:
+    """One batch with all that belongs to it."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(EXECUTION, [row.values for row in rows])
+    connection.executemany(EVENT, [event for row in rows for event in row.events])
+    save_position(connection, path, offset, last)
+    last_order_ms = max((row.ts_ms for row in rows if row.ordered), default=0)
+    connection.execute(LANE, (path.parent.name, rows[-1].ts_ms, last_order_ms))
+    connection.execute("UPDATE owner SET commits = commits + 1")
+    connection.execute("COMMIT")
 
 
 if __name__ == "__main__":

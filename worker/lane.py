@@ -349,24 +349,25 @@ class Lane:
         verdict = await self._floor.resolver.settle(pending, self._sleep, self._asked_to_stop)
         if verdict is not None:
             self._moves.append(verdict.move)
-            if verdict.send_again:
+            # A row that somebody else settled meanwhile refuses the move, and is not sent again.
+            if await self._settle() and verdict.send_again:
                 pending.has_permit = False
                 self._pending.appendleft(pending)
-            await self._settle()
             if verdict.move.after is State.QUARANTINED:
                 await self._floor.resolver.until_released(self.symbol, self._sleep, self._asked_to_stop)
         self.blocked_by = None
 
-    async def _settle(self) -> None:
-        """Commit the outcomes that still wait for a commit to ride on."""
+    async def _settle(self) -> bool:
+        """Commit the outcomes that still wait for a commit to ride on; whether all of them were legal."""
         if not self._moves:
-            return
+            return True
         share = Share(symbol=self.symbol, moves=self._moves)
         self._moves = []
         crash_point("before_settle")
         receipt = await self._commit(share)
         crash_point("after_settle")
         self._floor.report.committed(share, receipt)
+        return not receipt.refused
 
     async def _commit(self, share: Share) -> Receipt:
         """Wait for the disk for as long as it takes; meanwhile the writer shows the life, not the lane."""

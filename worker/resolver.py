@@ -90,7 +90,9 @@ class Resolver:
             moves.append(verdict.move)
             if verdict.send_again:
                 again.append(pending)
-        await self._commit(symbol, moves)
+        refused = await self._commit(symbol, moves)
+        # A row that somebody else settled meanwhile is not sent again.
+        again = [pending for pending in again if pending.row_id not in refused]
         self._report.recovered(symbol, len(doubtful), len(again))
         if any(row.state is State.QUARANTINED for row in rows) or any(
             move.after is State.QUARANTINED for move in moves
@@ -98,10 +100,14 @@ class Resolver:
             await self.until_released(symbol, sleep, stopping)
         return again
 
-    async def _commit(self, symbol: str, moves: list[Move]) -> None:
-        if moves:
-            share = Share(symbol=symbol, moves=moves)
-            self._report.committed(share, await self._writer.commit(share))
+    async def _commit(self, symbol: str, moves: list[Move]) -> set[int]:
+        """The rows whose moves were refused."""
+        if not moves:
+            return set()
+        share = Share(symbol=symbol, moves=moves)
+        receipt = await self._writer.commit(share)
+        self._report.committed(share, receipt)
+        return {move.row_id for move, _ in receipt.refused}
 
     async def settle(self, pending: Pending, sleep: Sleep, stopping: Stopping) -> Verdict | None:
         """Ask until there is proof, at most 15 minutes; the move that records it.

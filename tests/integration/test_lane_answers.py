@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,8 +22,9 @@ from rig.scripted_adapter import (
 )
 from rig.virtual_clock import START_MS, in_virtual_time, until, virtual_clock
 
-from adapters.contract import Found, NotSent, NotYet, Reject
+from adapters.contract import Found, LookupResult, NotSent, NotYet, Order, ProvenAbsent, Reject
 from config.settings import RateLimit, Retry, Staleness
+from store.connection import DATABASE
 
 A, B, C = (f"BTCUSDT-{number}" for number in range(3))
 E = "ETHUSDT-0"
@@ -294,3 +297,30 @@ async def test_an_order_that_lives_for_ever_and_cannot_be_sent_is_given_up_and_c
     assert worker.codes()[A] == "refused"
     assert 600 <= clock.monotonic_s() - 1_000 <= 640
     assert venue.orders[next(iter(venue.orders))].filled_qty == Decimal("100.00")
+
+
+def resolved_by_hand(venue: ScriptedAdapter, order: Order) -> LookupResult:
+    """While the venue is asked, a person decides that the order was filled."""
+    with closing(sqlite3.connect(venue.store, isolation_level=None)) as connection:
+        connection.execute("UPDATE executions SET state = 'filled', exec_ts_ms = 1 WHERE state = 'unknown'")
+    return ProvenAbsent()
+
+
+@pytest.mark.parametrize("at_start", [False, True])
+@in_virtual_time
+async def test_an_order_whose_row_was_settled_by_somebody_else_is_never_sent_again(
+    tmp_path: Path, at_start: bool
+) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock, answers={A: [loses_the_order]}, lookups={A: [resolved_by_hand]})
+    venue.store = tmp_path / DATABASE
+    if at_start:
+        venue.latency_s = 60.0
+        async with Worker(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}, once=False):
+            await clock.sleep(1)
+        venue.latency_s = 0.0
+
+    worker = await drain(tmp_path, clock, venue, signal(0), signal(1))
+
+    assert [sent.signal_id for sent in venue.sent] == [A, B]
+    assert worker.states() == {A: "filled", B: "filled"}

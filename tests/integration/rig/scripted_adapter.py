@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -75,10 +76,11 @@ class ScriptedAdapter:
         self.in_flight_max = 0
         self.refuses: dict[str, Reject] = {}
         self.cut = False
+        self.store = Path()
         self._clock = clock
         self._answers = {key: list(value) for key, value in (answers or {}).items()}
         self._lookups = {key: list(value) for key, value in (lookups or {}).items()}
-        self._latency_s = latency_s
+        self.latency_s = latency_s
         self._news: asyncio.Queue[OrderUpdate | None] = asyncio.Queue()
 
     def accept(self, order: Order, state: OrderState, filled: Decimal = Decimal(0)) -> OrderUpdate:
@@ -128,8 +130,8 @@ class ScriptedAdapter:
         self.in_flight += 1
         self.in_flight_max = max(self.in_flight_max, self.in_flight)
         try:
-            if self._latency_s:
-                await self._clock.sleep(self._latency_s)
+            if self.latency_s:
+                await self._clock.sleep(self.latency_s)
             if order.signal_id in self.holds:
                 await self.holds[order.signal_id].wait()
             return _next(self._answers.get(order.signal_id), fills)(self, order)

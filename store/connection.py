@@ -15,6 +15,7 @@ from socket import gethostname
 import msgspec
 
 from config.seams import Clock
+from store import statements as sql
 from store.errors import StoreDamagedError, StoreError, StoreRefusedError
 from store.lock import FolderLock
 from store.paths import DATABASE, MARKER, read_only_uri
@@ -132,7 +133,7 @@ def reconnect(path: Path) -> sqlite3.Connection:
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    tables = connection.execute(sql.TABLES).fetchone()[0]
     if tables and application_id != APPLICATION_ID:
         raise StoreDamagedError(
             f"{path} is a database of another program (application_id {application_id}): "
@@ -166,7 +167,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def _check_stamps(connection: sqlite3.Connection, folder: Path, wanted: dict[str, str], clock: Clock) -> None:
-    found = dict(connection.execute("SELECT key, value FROM stamps"))
+    found = dict(connection.execute(sql.STAMPS))
     for key, value in wanted.items():
         if key in found and found[key] != value:
             raise StoreRefusedError(
@@ -177,12 +178,12 @@ def _check_stamps(connection: sqlite3.Connection, folder: Path, wanted: dict[str
     # The id makes a copy of this store tell itself apart from another one; it need not be secret.
     fresh = {"store_id": f"{clock.wall_ms():x}-{os.getpid():x}", "created_ms": str(clock.wall_ms())}
     missing = {key: value for key, value in {**fresh, **wanted}.items() if key not in found}
-    connection.executemany("INSERT INTO stamps (key, value) VALUES (?, ?)", missing.items())
+    connection.executemany(sql.STAMP, missing.items())
 
 
 def _claim(connection: sqlite3.Connection, clock: Clock) -> int:
     row = connection.execute(
-        "UPDATE owner SET epoch = epoch + 1, pid = ?, started_ms = ?, host = ? RETURNING epoch",
+        sql.CLAIM,
         (os.getpid(), clock.wall_ms(), gethostname()),
     ).fetchall()
     epoch: int = row[0][0]
@@ -193,7 +194,7 @@ def _write_marker(folder: Path, connection: sqlite3.Connection) -> None:
     marker = folder / MARKER
     if marker.exists():
         return
-    stamps = dict(connection.execute("SELECT key, value FROM stamps"))
+    stamps = dict(connection.execute(sql.STAMPS))
     with open(marker, "wb") as file:
         file.write(msgspec.json.encode({"store_id": stamps["store_id"], "database": DATABASE}) + b"\n")
         file.flush()

@@ -8,6 +8,7 @@ import math
 import os
 import signal
 import socket
+import sqlite3
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -85,6 +86,14 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         return _refuse(log, Exit.CANNOT_WRITE, f"{error}; {advice(store.folder, copy)}")
     except StoreError as error:
         return _refuse(log, Exit(error.exit_code), str(error))
+    except sqlite3.Error as error:
+        # Writes have their own verdicts and signals are read without raising: this is a page of the store.
+        return _refuse(
+            log,
+            Exit.DATA,
+            f"store {store.path} cannot be read ({error}): check the disk, keep a copy, "
+            "then restore a backup",
+        )
     finally:
         store.connection.close()
         store.lock.release()

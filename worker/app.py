@@ -51,6 +51,10 @@ from worker.version import VERSION
 
 EXECUTIONS_FOLDER = "executions"
 LOGS_FOLDER = Path("logs") / "execution_worker"
+# Stamps `start:KIND:SYMBOL` say where a symbol began in a source: beginning, now, a time, or that the source
+# was changed since, so that it has to begin anew.
+START_STAMP = "start:"
+SOURCE_CHANGED = "source_changed"
 # A batch makes some 20 000 objects, none of them cyclic: collecting more often finds nothing.
 GC_ALLOCATIONS = 50_000
 
@@ -255,7 +259,10 @@ async def _source(parts: Parts, ledger: Ledger, writer: Writer) -> Source:
             "or give the worker another --output"
         )
     if stamped != kind:
-        await writer.commit(Share(symbol="", stamps={"source_kind": kind}))
+        # In one commit: a kill before the symbols begin must not let them go on where they once were.
+        begun = [key for key in ledger.stamps() if key.startswith(START_STAMP)]
+        stamps = {"source_kind": kind, **dict.fromkeys(begun, SOURCE_CHANGED)}
+        await writer.commit(Share(symbol="", stamps=stamps))
     return open_source(
         kind,
         execution.signals_dir,
@@ -302,10 +309,11 @@ async def _lane(
     """The lane of one symbol, resumed from its positions or started where the first start begins."""
     stored = ledger.positions(symbol, source.kind)
     feed = source.feed(symbol, source_positions_of(stored))
-    key = f"start:{source.kind}:{symbol}"
-    begin = ledger.stamps().get(key)
-    if begin is None:
-        begin = _begin(parts, ledger)
+    key = f"{START_STAMP}{source.kind}:{symbol}"
+    stamps = ledger.stamps()
+    begin = stamps.get(key, SOURCE_CHANGED)
+    if begin == SOURCE_CHANGED:
+        begin = _begin(parts, stamps, symbol)
         positions = positions_of(await feed.end_positions()) if begin == "now" else []
         share = Share(symbol=symbol, positions=positions, stamps={key: begin})
         await floor.writer.commit(share)
@@ -321,9 +329,14 @@ async def _lane(
     )
 
 
-def _begin(parts: Parts, ledger: Ledger) -> str:
-    """Where a symbol that was never read begins: asked for, or by mode; after a source change, now."""
-    if any(key.startswith("start:") for key in ledger.stamps()) and parts.options.accept_source_change:
+def _begin(parts: Parts, stamps: dict[str, str], symbol: str) -> str:
+    """Where a symbol begins in a source it was never read from: asked for, or by mode.
+
+    After a source change it is now, also for a symbol that was not enabled then: what the sources have in
+    common may carry other ids, and would be executed twice.
+    """
+    begun = [key for key in stamps if key.startswith(START_STAMP)]
+    if any(key.endswith(f":{symbol}") for key in begun) or (begun and parts.options.accept_source_change):
         return "now"
     if parts.options.start is not None:
         return str(parts.options.start)

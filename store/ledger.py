@@ -21,7 +21,7 @@ from config.seams import Clock, crash_point
 from store import statements as sql
 from store.binding import alike, event_values, flat, move_values, never_sent, row_values, slices, storable
 from store.connection import Store, reconnect
-from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
+from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplacedError, StoreWriteError
 from store.lifecycle import State, may_move
 from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
 
@@ -33,6 +33,8 @@ _SHARE_FAULTS = (
     OverflowError,
     UnicodeError,
 )
+# An I/O error may pass; a second one in a row does not.
+FAILURES_MAX = 2
 _BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -44,6 +46,7 @@ class Ledger:
         self._connection = store.connection
         self._clock = clock
         self._watched = self._identities()
+        self._failures = 0
         self._commits = self._connection.execute(sql.COMMITS).fetchone()[1]
         self._now_ms = max(self._last(sql.LAST_EVENT_MS), self._last(sql.LAST_DEAD_LETTER_MS))
 
@@ -82,6 +85,7 @@ class Ledger:
         except sqlite3.Error as error:
             receipts = self._after_failure(error)
         self._commits += 1
+        self._failures = 0
         for receipt in receipts:
             receipt.took_s = self._clock.monotonic_s() - started_s
         return receipts
@@ -107,24 +111,35 @@ class Ledger:
 
     def _after_failure(self, error: sqlite3.Error) -> list[Receipt]:
         """A commit failed: find out whether it happened, by the counter that it would have moved."""
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in _BROKEN:
+        code = getattr(error, "sqlite_errorcode", 0)
+        # SQLite's word for a full disk when the WAL's index has no room to grow.
+        if code & 0xFF not in _BROKEN or code == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise StoreWriteError(f"store {self._store.path} could not be written ({error})") from None
+        self._failures += 1
         try:
             self._connection.close()
             self._connection = self._store.connection = reconnect(self._store.path)
             self._watched = self._identities()
             epoch, commits = self._connection.execute(sql.COMMITS).fetchone()
-        except (sqlite3.Error, OSError) as second:
+        except (sqlite3.OperationalError, OSError) as second:
+            raise self._given_up(error, f"could not be opened again ({second})") from None
+        except sqlite3.Error as second:
             raise StoreDamagedError(
-                f"store {self._store.path} failed ({error}) and could not be opened again ({second}): "
+                f"store {self._store.path} failed ({error}) and could not be read again ({second}): "
                 "check the disk, keep a copy, then restore a backup"
             ) from None
         if epoch != self._store.epoch:
             raise FencedError(f"store {self._store.path} was taken over by a newer worker: this one stops")
         if commits == self._commits + 1:
             return self._receipts
+        if self._failures >= FAILURES_MAX:
+            raise self._given_up(error, f"failed {self._failures} times in a row") from None
         raise StoreWriteError(f"store {self._store.path} could not be written ({error})") from None
+
+    def _given_up(self, error: sqlite3.Error, why: str) -> StoreError:
+        return StoreError(
+            f"store {self._store.path} {why}, at last with {error}: check the disk, then start again"
+        )
 
     def _write(self, share: Share) -> Receipt:
         connection = self._connection

@@ -11,7 +11,7 @@ from rig import rows as rig
 from rig.disk import FailingConnection, small_disk
 from rig.virtual_clock import ManualClock
 
-from store.errors import FencedError, StoreDamagedError, StoreReplacedError, StoreWriteError
+from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplacedError, StoreWriteError
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.records import Move
@@ -185,6 +185,43 @@ def test_a_commit_that_failed_before_it_happened_may_be_tried_again(
     assert untouched == [("id-1",)]
     assert receipt.row_ids == [2]
     assert ledger.intact()
+
+
+def test_no_room_for_the_index_of_the_wal_is_a_full_disk_and_no_damage(ledger: Ledger) -> None:
+    whole = ledger._connection
+    ledger._connection = FailingConnection(whole, happens=False, code=sqlite3.SQLITE_IOERR_SHMSIZE)
+
+    for _ in range(3):
+        with pytest.raises(StoreWriteError):
+            ledger.commit([rig.share(rig.reservation(1))])
+    ledger._connection = whole
+
+    assert ledger.commit([rig.share(rig.reservation(1))])[0].row_ids == [1]
+
+
+def test_a_second_io_error_in_a_row_stops_the_worker_and_one_now_and_then_does_not(
+    ledger: Ledger, folder: Path
+) -> None:
+    def fail_next() -> None:
+        ledger._connection = FailingConnection(
+            ledger._connection, happens=False, code=sqlite3.SQLITE_IOERR_FSYNC
+        )
+
+    for number in range(3):
+        fail_next()
+        with pytest.raises(StoreWriteError):
+            ledger.commit([rig.share(rig.reservation(number))])
+        ledger.commit([rig.share(rig.reservation(number))])
+    fail_next()
+    with pytest.raises(StoreWriteError):
+        ledger.commit([rig.share(rig.reservation(9))])
+    fail_next()
+    with pytest.raises(StoreError, match="2 times in a row") as caught:
+        ledger.commit([rig.share(rig.reservation(9))])
+
+    assert not isinstance(caught.value, StoreWriteError)
+    assert caught.value.exit_code == 73
+    assert rig.rows(folder, "signal_id") == [("id-0",), ("id-1",), ("id-2",)]
 
 
 def test_an_error_after_which_the_store_is_corrupt_stops_the_worker(ledger: Ledger, folder: Path) -> None:

@@ -54,6 +54,8 @@ def reserve(rows: int) -> str:
     )
 
 
+CLAIM = "UPDATE owner SET epoch = epoch + 1, pid = ?, started_ms = ?, host = ? RETURNING epoch"
+TABLES = "SELECT count(*) FROM sqlite_master"
 COUNT_COMMIT = "UPDATE owner SET commits = commits + 1 WHERE epoch = ?"
 COMMITS = "SELECT epoch, commits FROM owner"
 

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from adapters.contract import ExecutionAdapter
 from adapters.pacing import TokenBucket
 from config.seams import Clock, arm_crash_points
 from config.settings import Execution, RateLimit
-from store.connection import DATABASE, open_store
+from store.connection import open_store
 from store.ledger import Ledger
 from store.writer import Writer
 from streams.position import SourcePosition
@@ -240,11 +241,19 @@ def crash_at(name: str, passage: int, folder: Path, copy: Path, venue: ScriptedA
             return
         left -= 1
         if left == 0:
-            copy.mkdir()
-            for file in (DATABASE, f"{DATABASE}-wal", "store.json"):
-                if (folder / file).exists():
-                    shutil.copy(folder / file, copy / file)
+            _copy_disk(folder, copy)
             venue.cut = True
             raise Crash(name)
 
     arm_crash_points(die)
+
+
+def _copy_disk(folder: Path, copy: Path) -> None:
+    """Every file as it stands; the index of the WAL is memory, which a crash does not leave behind."""
+    for path in sorted(folder.rglob("*")):
+        target = copy / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_file() and path.suffix != ".db-shm":
+            # Another thread may be renaming what it wrote; either name is what a crash may leave.
+            with suppress(FileNotFoundError):
+                shutil.copy(path, target)

@@ -23,8 +23,9 @@ from store.paths import DATABASE, MARKER, read_only_uri
 APPLICATION_ID = 0x45574B31  # "EWK1"
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
-# Wait this long for another writer (a backup tool, say) before a commit counts as failed.
-BUSY_TIMEOUT_MS = 5_000
+# Wait this long for another writer (a backup tool, say) before a commit counts as failed; it is tried again,
+# and a stop has to wait for it.
+BUSY_TIMEOUT_MS = 2_000
 # 16 MiB of WAL between checkpoints; the file is cut back to 64 MiB after a burst.
 WAL_CHECKPOINT_PAGES = 4_000
 WAL_BYTES_MAX = 67_108_864

@@ -62,6 +62,7 @@ class Projector:
         self._cursors: dict[str, int] = {}
         self._files: dict[str, ProjectedFile] = {}
         self._news = asyncio.Event()
+        self._writing: asyncio.Future[int] | None = None
         self.trouble: str | None = None
         self.behind_since_ms: int | None = None
 
@@ -79,14 +80,27 @@ class Projector:
             await self._news.wait()
             self.behind_since_ms = self._clock.wall_ms()
 
-    async def drain(self) -> None:
-        """One last pass, for a clean stop; gives up on the first trouble."""
+    async def drain(self, limit_s: float | None = None) -> None:
+        """One last pass, for a clean stop; gives up on the first trouble and after `limit_s`.
+
+        What it leaves the next start writes out.
+        """
         try:
-            if not self._cursors:
-                await self._start()
-            await self._pass()
+            async with asyncio.timeout(limit_s):
+                await self._end_of_writing()
+                if not self._cursors:
+                    await self._start()
+                await self._pass()
+        except TimeoutError:
+            self.trouble = f"outputs in {self._folder} are behind the store: the next start writes them"
         except (OSError, aiosqlite.Error, StoreError) as error:
             self.trouble = f"outputs in {self._folder} are behind the store ({error})"
+
+    async def _end_of_writing(self) -> None:
+        """Wait for a thread whose task was cancelled: two must not write to one file."""
+        if self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
+            self._writing.exception()
 
     async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -156,10 +170,10 @@ class Projector:
         own = [fact for fact in facts if fact.path == path]
         known = self._files.get(path)
         data = b"".join(fact.line for fact in own)
+        work = asyncio.to_thread(append_lines, self._folder / path, data, known.size if known else 0)
+        self._writing = asyncio.ensure_future(work)
         try:
-            size = await asyncio.to_thread(
-                append_lines, self._folder / path, data, known.size if known else 0
-            )
+            size = await asyncio.shield(self._writing)
         except ShorterThanKnownError:
             assert known is not None
             await self._rebuild(known)

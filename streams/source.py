@@ -29,9 +29,10 @@ class Batch(Protocol):
 class FeedState:
     """What a feed looks like from outside, for /status, metrics and heartbeats."""
 
-    waiting_for: str | None  # a sentence when the source does not exist yet, else None
+    waiting_for: str | None  # a sentence when nothing can be read: not there yet, or a fault; else None
     backlog_bytes: int  # bytes (JSONL) or rows (SQLite) known to be unread
     last_read_ms: int  # wall clock of the last record handed out; 0 = never
+    fault: str | None = None  # the same sentence when the source is there and cannot be read
 
 
 class Feed(Protocol):

@@ -120,7 +120,9 @@ class SqliteFeed:
 
     def state(self) -> FeedState:
         """A snapshot; cheap."""
-        return FeedState(self._fault or self._database.fault, self._backlog_rows, self._last_read_ms)
+        waiting_for = self._fault or self._database.fault
+        fault = None if self._database.is_absent else waiting_for
+        return FeedState(waiting_for, self._backlog_rows, self._last_read_ms, fault)
 
     def _is_exhausted(self) -> bool:
         due = isinstance(self._cursor, KeyedCursor) and self._cursor.recount_is_due

@@ -124,6 +124,11 @@ class Database:
         return not (self._closed or self._is_absent)
 
     @property
+    def is_absent(self) -> bool:
+        """Whether the file or its table was not there at the last look."""
+        return self._is_absent
+
+    @property
     def retry_is_due(self) -> bool:
         """Whether the last read failed and its pause is over; what is merely absent announces itself."""
         return self._failures > 0 and self._clock.monotonic_s() >= self._retry_at_s

@@ -151,7 +151,21 @@ async def _run(parts: Parts) -> int:
         executor.shutdown(wait=True)
         parts.log.event("worker_stopped", **daemon.metrics.totals())
         parts.notifier.close()
-    return Exit.OK
+    return _unread(parts, daemon) if parts.options.once else Exit.OK
+
+
+def _unread(parts: Parts, daemon: Daemon) -> Exit:
+    """How a run with --once ends: what could not be read is told, and is no success when it was there."""
+    unreadable = daemon.source.counters.ignored_files.get("unreadable", 0)
+    if unreadable:
+        parts.log.error(
+            "files_not_read", files=unreadable, why="this user may not read them, or the disk fails"
+        )
+    states = [(lane.symbol, lane.feed.state()) for lane in daemon.lanes]
+    for symbol, state in states:
+        if state.waiting_for is not None:
+            parts.log.warning("signals_not_read", symbol=symbol, why=state.waiting_for)
+    return Exit.DATA if unreadable or any(state.fault for _, state in states) else Exit.OK
 
 
 def _on_signal(daemon: Daemon, number: int) -> None:

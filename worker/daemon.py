@@ -29,6 +29,8 @@ from worker.notify import Notifier
 from worker.pulse import Pulses
 from worker.rows import accepted_move
 
+# The server's import takes 0.2 s of the loop's time, which belong to the first orders.
+SERVE_DELAY_S_MAX = 1.0
 HEARTBEAT_S = 10.0
 HOUSEKEEPING_S = 1.0
 SELDOM_S = 15.0
@@ -97,7 +99,7 @@ class Daemon:
         others = [
             asyncio.create_task(self.projector.run(), name="projector"),
             asyncio.create_task(self._follow_updates(), name="updates"),
-            asyncio.create_task(self._after_recovery(serve), name="http"),
+            asyncio.create_task(self._serve(serve), name="http"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._keep_house_seldom(), name="seldom"),
             asyncio.create_task(self._beat(), name="heartbeat"),
@@ -147,14 +149,22 @@ class Daemon:
         await self.floor.adapter.close()
         await self.source.close()
 
-    async def _after_recovery(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
-        """Once every lane has settled its past: say so, and only then pay for the HTTP server."""
+    async def _serve(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
+        """Pay for the HTTP server once the past is settled, or soon: a long recovery has to be seen."""
+        recovery = asyncio.create_task(self._note_recovery(), name="recovery")
+        try:
+            await asyncio.wait({recovery}, timeout=SERVE_DELAY_S_MAX)
+            if serve is not None:
+                await serve()
+            await recovery
+        finally:
+            recovery.cancel()
+
+    async def _note_recovery(self) -> None:
         for lane in self.lanes:
             await lane.recovered.wait()
         self.recovery_s = self.clock.monotonic_s() - self.started_s
         self.metrics.recovery_took_s(self.recovery_s)
-        if serve is not None:
-            await serve()
 
     async def _follow_updates(self) -> None:
         """Later news of accepted orders."""

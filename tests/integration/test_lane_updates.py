@@ -172,7 +172,7 @@ async def test_a_stop_ends_the_whole_worker_at_once_and_writes_the_last_lines(tm
 
 
 @in_virtual_time
-async def test_a_venue_that_never_answers_holds_a_stop_for_eight_seconds_and_no_longer(
+async def test_a_venue_that_never_answers_holds_a_stop_for_six_seconds_and_no_longer(
     tmp_path: Path,
 ) -> None:
     clock = virtual_clock()
@@ -181,5 +181,5 @@ async def test_a_venue_that_never_answers_holds_a_stop_for_eight_seconds_and_no_
     async with Process(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as process:
         await clock.sleep(1)
 
-    assert clock.monotonic_s() - 1_000 == pytest.approx(9.0, abs=0.01)
+    assert clock.monotonic_s() - 1_000 == pytest.approx(7.0, abs=0.01)
     assert process.worker.states() == {A: "reserved"}

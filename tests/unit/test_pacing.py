@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig.virtual_clock import in_virtual_time, virtual_clock
 
 from adapters.pacing import TokenBucket
+from worker.pace import Permits
 
 RATES = st.floats(0.1, 10_000, allow_nan=False)
 STEPS = st.lists(st.tuples(st.floats(0, 5, allow_nan=False), st.integers(1, 50)), min_size=1, max_size=60)
@@ -124,3 +127,31 @@ def test_without_a_rate_there_is_neither_a_count_nor_a_wait() -> None:
 
     assert bucket.available(0.0) is None
     assert bucket.wait_s(0.0) == 0.0
+
+
+@in_virtual_time
+async def test_who_waits_for_a_permit_is_served_before_who_comes_later() -> None:
+    clock = virtual_clock()
+    permits = Permits(TokenBucket(1, now_s=clock.monotonic_s()), clock)
+    taken: list[int] = []
+    # At the very moment at which the permit is there, somebody else asks first.
+    asyncio.get_running_loop().call_at(clock.monotonic_s() + 1.0, lambda: taken.append(permits.take(1)))
+
+    await permits.take_one()
+
+    assert taken == [0]
+    assert clock.monotonic_s() == pytest.approx(1_001.0, abs=1e-3)
+
+
+@in_virtual_time
+async def test_who_gives_up_waiting_takes_no_permit_and_lets_the_next_one_in() -> None:
+    clock = virtual_clock()
+    permits = Permits(TokenBucket(1, now_s=clock.monotonic_s()), clock)
+    first, second = asyncio.create_task(permits.take_one()), asyncio.create_task(permits.take_one())
+    await clock.sleep(0.5)
+
+    first.cancel()
+    await second
+
+    assert clock.monotonic_s() == pytest.approx(1_001.0, abs=1e-3)
+    assert permits.take(1) == 0

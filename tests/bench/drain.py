@@ -34,7 +34,9 @@ def measure(scratch: Scratch) -> list[Figure]:
     signals = scratch.backlog("drain-signals", size.drain_signals)
     passes, synced = _count_syncs(scratch, signals)
     lived_signals, lived = scratch.lived
-    rates: dict[str, list[float]] = {name: [] for name in ("empty", "straight", "per signal", "past")}
+    rates: dict[str, list[float]] = {
+        name: [] for name in ("empty", "straight", "per signal", "reserve first", "past")
+    }
     for round_number in range(size.drain_rounds):
         settle()
         rates["straight"].append(_loop("straight_line.py", signals, scratch.fresh("straight"), passes))
@@ -51,6 +53,10 @@ def measure(scratch: Scratch) -> list[Figure]:
         settle()
         sample = _loop("per_signal.py", signals, scratch.fresh("single"), size.sample_signals)
         rates["per signal"].append(sample)
+        sample = _loop(
+            "per_signal.py", signals, scratch.fresh("single"), size.sample_signals, "reserve-first"
+        )
+        rates["reserve first"].append(sample)
         say(f"drain, signals/s: {', '.join(f'{name} {values[-1]:,.0f}' for name, values in rates.items())}")
     return _figures(rates, synced, size.past_rows)
 
@@ -64,6 +70,11 @@ def _figures(rates: dict[str, list[float]], synced: str, past_rows: int) -> list
         Figure("drain", median(rates["empty"]), "1/s", says="worker_ready to worker_stopped"),
         Figure(
             "drain / commit a signal", singly, at_least=30, says=spread(rates["per signal"]) + " signals/s"
+        ),
+        Figure(
+            "drain / commit a reservation, an outcome",
+            ratio("empty", "reserve first"),
+            says=spread(rates["reserve first"]) + " signals/s, as above but on disk before it is sent",
         ),
         Figure(
             "drain / straight line",
@@ -80,9 +91,9 @@ def _figures(rates: dict[str, list[float]], synced: str, past_rows: int) -> list
     ]
 
 
-def _loop(script: str, signals: Path, output: Path, count: int) -> float:
+def _loop(script: str, signals: Path, output: Path, count: int, *more: str) -> float:
     """Signals per second of a baseline, in a process of its own; its set-up is not counted."""
-    command = [sys.executable, str(ROOT / "tests" / "bench" / script), signals, output, str(count)]
+    command = [sys.executable, str(ROOT / "tests" / "bench" / script), signals, output, str(count), *more]
     told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
     rate: float = told["signals"] / told["seconds"]
     return rate

@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,8 @@ from store.rescue import advice, save_copy
 from store.writer import Writer
 from streams.choice import open_source, resolve_kind
 from streams.codec import MALFORMED_REASONS
-from streams.source import Source
+from streams.position import SourcePosition
+from streams.source import Feed, Source
 from worker.daemon import Daemon, WorkerProbe
 from worker.exits import Exit
 from worker.floor import Floor
@@ -55,6 +57,7 @@ LOGS_FOLDER = Path("logs") / "execution_worker"
 # was changed since, so that it has to begin anew.
 START_STAMP = "start:"
 SOURCE_CHANGED = "source_changed"
+START_QUIET_S_MAX = 1.0
 # A batch makes some 20 000 objects, none of them cyclic: collecting more often finds nothing.
 GC_ALLOCATIONS = 50_000
 
@@ -139,10 +142,26 @@ class Parts:
 
 async def _run(parts: Parts) -> int:
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
-    daemon = await _assemble(parts, executor)
     loop = asyncio.get_running_loop()
+    assembly = asyncio.create_task(_assemble(parts, executor))
+    asked_to_stop = asyncio.Event()
+
+    def give_up() -> None:
+        asked_to_stop.set()
+        assembly.cancel()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, give_up)
+    try:
+        daemon = await assembly
+    except asyncio.CancelledError:
+        executor.shutdown(wait=True)
+        parts.log.event("worker_stopped")
+        return Exit.OK
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, daemon, number)
+    if asked_to_stop.is_set():
+        daemon.stop()
     parts.notifier.ready()
     _announce(parts, daemon)
     try:
@@ -233,7 +252,12 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     )
     source = await _source(parts, ledger, writer)
     floor = _floor(parts, writer, ledger, report, source)
-    lanes = [await _lane(parts, floor, ledger, source, symbol, pulses) for symbol in execution.symbols]
+    try:
+        lanes = [await _lane(parts, floor, ledger, source, symbol, pulses) for symbol in execution.symbols]
+    except BaseException:
+        # Its thread would keep the process from ending.
+        await source.close()
+        raise
     return Daemon(
         execution=execution,
         floor=floor,
@@ -328,7 +352,7 @@ async def _lane(
     begin = stamps.get(key, SOURCE_CHANGED)
     if begin == SOURCE_CHANGED:
         begin = _begin(parts, stamps, symbol)
-        positions = positions_of(await feed.end_positions()) if begin == "now" else []
+        positions = positions_of(await _end_of(parts, feed)) if begin == "now" else []
         share = Share(symbol=symbol, positions=positions, stamps={key: begin})
         await floor.writer.commit(share)
         feed = source.feed(symbol, source_positions_of(positions))
@@ -341,6 +365,19 @@ async def _lane(
         start_ms=int(begin) if begin.isdigit() else None,
         last_order_ts_ms=ledger.last_order_ts_ms(symbol),
     )
+
+
+async def _end_of(parts: Parts, feed: Feed) -> Sequence[SourcePosition]:
+    """Where the feed's source ends now; the wait for one that cannot be read is told."""
+
+    def tell() -> None:
+        parts.log.warning("start_waits", symbol=feed.symbol, why=feed.state().waiting_for)
+
+    told = asyncio.get_running_loop().call_later(START_QUIET_S_MAX, tell)
+    try:
+        return await feed.end_positions()
+    finally:
+        told.cancel()
 
 
 def _begin(parts: Parts, stamps: dict[str, str], symbol: str) -> str:

@@ -83,7 +83,8 @@ def test_a_store_is_durable_and_reads_do_not_block_it(tmp_path: Path) -> None:
         for name in ("journal_mode", "synchronous", "busy_timeout", "mmap_size")
     }
 
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5_000, "mmap_size": 0}
+    assert pragmas.pop("busy_timeout") > 0
+    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "mmap_size": 0}
     store.connection.close()
     store.lock.release()
 

@@ -10,7 +10,6 @@ import signal
 import socket
 import sqlite3
 import sys
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,8 @@ from store.rescue import advice, save_copy
 from store.writer import Writer
 from streams.choice import open_source, resolve_kind
 from streams.codec import MALFORMED_REASONS
-from streams.position import SourcePosition
-from streams.source import Feed, Source
+from streams.source import Source
+from worker.beginning import SOURCE_CHANGED, START_STAMP, begin_of, end_of
 from worker.daemon import Daemon, WorkerProbe
 from worker.exits import Exit
 from worker.floor import Floor
@@ -53,11 +52,6 @@ from worker.version import VERSION
 
 EXECUTIONS_FOLDER = "executions"
 LOGS_FOLDER = Path("logs") / "execution_worker"
-# Stamps `start:KIND:SYMBOL` say where a symbol began in a source: beginning, now, a time, or that the source
-# was changed since, so that it has to begin anew.
-START_STAMP = "start:"
-SOURCE_CHANGED = "source_changed"
-START_QUIET_S_MAX = 1.0
 # A batch makes some 20 000 objects, none of them cyclic: collecting more often finds nothing.
 GC_ALLOCATIONS = 50_000
 
@@ -252,12 +246,7 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     )
     source = await _source(parts, ledger, writer)
     floor = _floor(parts, writer, ledger, report, source)
-    try:
-        lanes = [await _lane(parts, floor, ledger, source, symbol, pulses) for symbol in execution.symbols]
-    except BaseException:
-        # Its thread would keep the process from ending.
-        await source.close()
-        raise
+    lanes = await _lanes(parts, floor, ledger, source, pulses)
     return Daemon(
         execution=execution,
         floor=floor,
@@ -341,6 +330,16 @@ def _floor(parts: Parts, writer: Writer, ledger: Ledger, report: Report, source:
     )
 
 
+async def _lanes(parts: Parts, floor: Floor, ledger: Ledger, source: Source, pulses: Pulses) -> list[Lane]:
+    symbols = parts.execution.symbols
+    try:
+        return [await _lane(parts, floor, ledger, source, symbol, pulses) for symbol in symbols]
+    except BaseException:
+        # Its thread would keep the process from ending.
+        await source.close()
+        raise
+
+
 async def _lane(
     parts: Parts, floor: Floor, ledger: Ledger, source: Source, symbol: str, pulses: Pulses
 ) -> Lane:
@@ -351,8 +350,8 @@ async def _lane(
     stamps = ledger.stamps()
     begin = stamps.get(key, SOURCE_CHANGED)
     if begin == SOURCE_CHANGED:
-        begin = _begin(parts, stamps, symbol)
-        positions = positions_of(await _end_of(parts, feed)) if begin == "now" else []
+        begin = begin_of(symbol, stamps, parts.options, parts.execution.mode)
+        positions = positions_of(await end_of(feed, parts.log)) if begin == "now" else []
         share = Share(symbol=symbol, positions=positions, stamps={key: begin})
         await floor.writer.commit(share)
         feed = source.feed(symbol, source_positions_of(positions))
@@ -365,30 +364,3 @@ async def _lane(
         start_ms=int(begin) if begin.isdigit() else None,
         last_order_ts_ms=ledger.last_order_ts_ms(symbol),
     )
-
-
-async def _end_of(parts: Parts, feed: Feed) -> Sequence[SourcePosition]:
-    """Where the feed's source ends now; the wait for one that cannot be read is told."""
-
-    def tell() -> None:
-        parts.log.warning("start_waits", symbol=feed.symbol, why=feed.state().waiting_for)
-
-    told = asyncio.get_running_loop().call_later(START_QUIET_S_MAX, tell)
-    try:
-        return await feed.end_positions()
-    finally:
-        told.cancel()
-
-
-def _begin(parts: Parts, stamps: dict[str, str], symbol: str) -> str:
-    """Where a symbol begins in a source it was never read from: asked for, or by mode.
-
-    After a source change it is now, also for a symbol that was not enabled then: what the sources have in
-    common may carry other ids, and would be executed twice.
-    """
-    begun = [key for key in stamps if key.startswith(START_STAMP)]
-    if any(key.endswith(f":{symbol}") for key in begun) or (begun and parts.options.accept_source_change):
-        return "now"
-    if parts.options.start is not None:
-        return str(parts.options.start)
-    return "now" if parts.execution.mode.touches_exchange else "beginning"

@@ -189,8 +189,6 @@ def _on_signal(daemon: Daemon, number: int) -> None:
 
 
 def _announce(parts: Parts, daemon: Daemon) -> None:
-    for warning in parts.loaded.warnings:
-        parts.log.warning("configuration_warned", why=warning)
     execution = parts.execution
     parts.log.event(
         "worker_ready",
@@ -203,6 +201,8 @@ def _announce(parts: Parts, daemon: Daemon) -> None:
         store=parts.store.folder / DATABASE,
         http=None if parts.sock is None else "{}:{}".format(*parts.sock.getsockname()[:2]),
     )
+    for warning in parts.loaded.warnings:
+        parts.log.warning("configuration_warned", why=warning)
 
 
 async def _serve(parts: Parts, daemon: Daemon) -> None:

@@ -17,7 +17,7 @@ from config.errors import DEFAULTS_NAME, ConfigError, located
 from config.layers import Entry, Layer, command_line_layer
 from config.names import VARIABLE_PREFIX, Leaf, leaves, shown
 from config.redact import Redactor, redactor_of
-from config.rules import broken_rules
+from config.rules import broken_rules, unenforced
 from config.settings import Settings
 
 DEFAULT_ORIGIN = f"default ({DEFAULTS_NAME})"
@@ -53,6 +53,9 @@ def load_settings(
     if settings.broker.mock_enabled is not None:
         sentence = "broker.mock_enabled has no effect: execution.mode alone decides where orders go"
         merged.warnings.append(located(sentence, _where(entries, ("broker.mock_enabled",))))
+    for key in unenforced(settings):
+        sentence = f"{key} has no effect: this version does not enforce it in mode {settings.execution.mode}"
+        merged.warnings.append(located(sentence, _where(entries, (key,))))
     origins = {key: entries[key].origin if key in entries else DEFAULT_ORIGIN for key in leaves()}
     return Loaded(settings, origins, [redactor.text(warning) for warning in merged.warnings])
 

@@ -67,6 +67,14 @@ def broken_rules(settings: Settings, environ: Mapping[str, str]) -> Iterator[Bro
         yield from rule(settings, environ)
 
 
+def unenforced(settings: Settings) -> list[str]:
+    """The safeguards that were switched on and that no order passes in this mode yet."""
+    if settings.execution.mode.touches_exchange:
+        return []
+    keys = (*RISK_KEYS, "execution.precheck.enabled")
+    return [key for key in keys if value_of(settings, key) not in (None, False)]
+
+
 def _symbols(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
     keys = ("execution.symbols",)
     symbols = settings.execution.symbols

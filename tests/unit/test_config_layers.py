@@ -141,6 +141,16 @@ def test_mock_enabled_is_accepted_and_ignored_with_a_warning(tmp_path: Path) -> 
     ]
 
 
+def test_a_safeguard_that_is_switched_on_where_nothing_enforces_it_is_told(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "execution:\n  risk: {max_order_usd: 5}\n  precheck: {enabled: true}\n")
+
+    assert loaded.warnings == [
+        f"execution.{key} has no effect: this version does not enforce it in mode dry_run "
+        f"({tmp_path}/my.yaml line {line}; see config/defaults.yaml)"
+        for line, key in ((2, "risk.max_order_usd"), (3, "precheck.enabled"))
+    ]
+
+
 def test_a_variable_that_nearly_has_our_name_is_pointed_out() -> None:
     environ = {"V13_BROKER_REST_ULR": "http://127.0.0.1:1", "V13_SYMBOL": "A", "V13_PRODUCER_THREADS": "4"}
 

@@ -73,7 +73,10 @@ def _paths_of(kind: str, signals_dir: Path) -> Iterator[Path]:
     if kind == "jsonl":
         folder = signals_dir / SIGNAL_FOLDER
         # The files' own times: a folder's time does not move with an append.
-        yield from (path for path in folder.glob("*/*.jsonl") if not path.name.startswith("."))
+        for symbol in _names_in(folder):
+            for name in _names_in(folder / symbol):
+                if name.endswith(".jsonl") and not name.startswith("."):
+                    yield folder / symbol / name
         return
     for known, name in FILE_NAMES.items():
         if known == kind:
@@ -81,6 +84,14 @@ def _paths_of(kind: str, signals_dir: Path) -> Iterator[Path]:
             # In WAL mode commits are written here first.
             if _mtime_ns(signals_dir / name) is not None and _size(signals_dir / f"{name}-wal"):
                 yield signals_dir / f"{name}-wal"
+
+
+def _names_in(folder: Path) -> list[str]:
+    # Not Path.glob: it raises when a folder goes away under it.
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def _mtime_ns(path: Path) -> int | None:

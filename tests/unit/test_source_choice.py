@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,26 @@ def test_an_unknown_kind_is_refused_with_what_may_be(tmp_path: Path) -> None:
         open_source(
             "csv", tmp_path, settings=settings.Source(), clock=ManualClock(), once=True, symbols=("A1",)
         )
+
+
+def test_folders_that_come_and_go_are_no_fault(tmp_path: Path) -> None:
+    folder = tmp_path / "ready" / "signal"
+    folder.mkdir(parents=True)
+    going_on = True
+
+    def churn() -> None:
+        while going_on:
+            for number in range(20):
+                (folder / f"S{number}").mkdir()
+            for number in range(20):
+                (folder / f"S{number}").rmdir()
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    try:
+        found = [ignored_newer_sources("sqlite_v1", tmp_path) for _ in range(2_000)]
+    finally:
+        going_on = False
+        thread.join()
+
+    assert found == [[]] * 2_000

@@ -13,6 +13,7 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
+from decimal import Decimal
 from hashlib import blake2b
 
 from msgspec.structs import astuple
@@ -25,13 +26,15 @@ from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplac
 from store.lifecycle import State, may_move
 from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
 
-# Faults of one share's data, not of the store.
-_SHARE_FAULTS = (
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    OverflowError,
-    UnicodeError,
+# Faults of one share's data, not of the store: values that cannot be bound, and SQLite's codes for
+# statements that cannot work on them. Every other code is the disk's or the file's.
+_UNBINDABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, OverflowError, UnicodeError)
+_SHARE_CODES = (
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_TOOBIG,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
 )
 # An I/O error may pass; a second one in a row does not.
 FAILURES_MAX = 2
@@ -146,7 +149,9 @@ class Ledger:
         connection.execute("SAVEPOINT lane")
         try:
             receipt = self._apply(share)
-        except _SHARE_FAULTS:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            if not _is_of_share(error):
+                raise
             connection.execute("ROLLBACK TO lane")
             receipt = self._apply_singly(share)
         connection.execute("RELEASE lane")
@@ -174,19 +179,35 @@ class Ledger:
             dead_letters=[storable(letter) for letter in share.dead_letters],
         )
         receipt = Receipt(row_ids=[])
-        receipt.refused = self._move(share.moves)
+        for move in share.moves:
+            receipt.refused += self._move_alone(move)
         for index, reservation in enumerate(share.reservations):
             self._reserve_alone(index, reservation, receipt)
         receipt.dead_letters = self._set_aside(share)
         self._save_progress(share)
         return receipt
 
+    def _move_alone(self, move: Move) -> list[tuple[Move, str]]:
+        connection = self._connection
+        connection.execute("SAVEPOINT one")
+        try:
+            refused = self._move([move])
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            if not _is_of_share(error):
+                raise
+            connection.execute("ROLLBACK TO one")
+            refused = [(move, str(error))]
+        connection.execute("RELEASE one")
+        return refused
+
     def _reserve_alone(self, index: int, reservation: Reservation, receipt: Receipt) -> None:
         connection = self._connection
         connection.execute("SAVEPOINT one")
         try:
             self._reserve([reservation], receipt)
-        except _SHARE_FAULTS as error:
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            if not _is_of_share(error):
+                raise
             connection.execute("ROLLBACK TO one")
             receipt.row_ids.append(None)
             if self._given_id_exists(reservation):
@@ -343,6 +364,11 @@ class Ledger:
         row = self._connection.execute(sql.BY_CLIENT_ORDER_ID, (client_order_id,)).fetchone()
         return (row[0], State(row[1])) if row else None
 
+    def quantity_of(self, row_id: int) -> Decimal:
+        """The quantity on record: ordered, or filled so far once there is a fill."""
+        row = self._connection.execute(sql.QUANTITY_OF, (row_id,)).fetchone()
+        return Decimal(row[0] or 0)
+
     def positions(self, symbol: str, source: str) -> list[Position]:
         """The durable source positions of one lane."""
         return [Position(*row) for row in self._connection.execute(sql.POSITIONS, (symbol, source))]
@@ -365,3 +391,8 @@ class Ledger:
         """Checkpoint, close the database and give the folder free."""
         self._connection.close()
         self._store.lock.release()
+
+
+def _is_of_share(error: Exception) -> bool:
+    """Whether the fault lies in one share's values; else it is the store's."""
+    return isinstance(error, _UNBINDABLE) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _SHARE_CODES

@@ -171,6 +171,7 @@ SELECT symbol, state, count(*), min(reserved_ms)
   FROM executions INDEXED BY executions_unsettled
  WHERE exec_ts_ms IS NULL GROUP BY symbol, state
 """
+QUANTITY_OF = "SELECT qty FROM executions WHERE id = ?"
 BY_CLIENT_ORDER_ID = "SELECT id, state FROM executions WHERE client_order_id = ?"
 
 PROJECTION = (
@@ -184,11 +185,13 @@ INSERT INTO projected_files (path, name, symbol, hour, size, first_seq, last_seq
 PROJECTED_FILES = "SELECT path, name, symbol, hour, size, first_seq, last_seq FROM projected_files"
 FORGET_PROJECTED_FILE = "DELETE FROM projected_files WHERE path = ?"
 
-# The line of an hourly file, a function of the row alone. json(qty) copies the exact decimal text.
+# The line of an hourly file, a function of the row alone. json(qty) copies the exact decimal text; what
+# is no number (a venue's NaN, say) becomes null, so that it holds back no other line.
 RECORD = """
 json_object('exec_ts_ms', x.exec_ts_ms, 'signal_ts_ms', x.signal_ts_ms, 'symbol', x.symbol,
             'signal_id', x.signal_id, 'order_id', x.order_id, 'side', x.side,
-            'qty', json(x.qty), 'price', json(x.price), 'gating', x.gating,
+            'qty', iif(json_valid(x.qty), json(x.qty), NULL),
+            'price', iif(json_valid(x.price), json(x.price), NULL), 'gating', x.gating,
             'guard_reason', x.guard_reason, 'status', x.status, 'error_code', x.error_code,
             'error_msg', x.error_msg, 'run_source', x.run_source, 'meta_json', json(x.meta_json))
 """

@@ -187,7 +187,7 @@ class Daemon:
             return True
         row_id, before = found
         after = State(update.state)
-        if before is after and after is not State.PARTIAL:
+        if before is after and (after is not State.PARTIAL or await self._is_old(row_id, update)):
             return True
         if not may_move(before, after):
             if before in TERMINAL_STATES:
@@ -203,6 +203,11 @@ class Daemon:
             f"order_{update.state}", row=row_id, qty=update.filled_qty, price=update.average_price
         )
         return True
+
+    async def _is_old(self, row_id: int, update: OrderUpdate) -> bool:
+        """Whether a partial fill tells nothing new: quantities are cumulative, news may be out of order."""
+        known = await self.floor.writer.call(lambda: self._ledger.quantity_of(row_id))
+        return update.filled_qty <= known
 
     async def _keep_house(self) -> None:
         """Once a second: gauges from the store and the source."""

@@ -117,11 +117,6 @@ async def test_a_fill_that_is_told_while_the_acceptance_is_recorded_is_not_lost(
     assert venue.process.worker.states() == {A: "filled"}
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="applying an update does not compare the filled quantity with the one on record, so an older "
-    "partial fill that arrives late lowers it until the next word of the venue",
-)
 @in_virtual_time
 async def test_partial_fills_that_arrive_out_of_order_never_lower_the_filled_quantity(
     tmp_path: Path,

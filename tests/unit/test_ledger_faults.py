@@ -266,12 +266,6 @@ def test_a_share_with_something_unwritable_in_it_costs_the_other_lanes_nothing(
     assert rig.rows(folder, "signal_id") == [("id-0",), ("id-1",), ("id-2",)]
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=StoreWriteError,
-    reason="an SQL error in one share (here json_patch on text that is no JSON) is taken for trouble of the "
-    "disk, and tried again for ever with the shares of all lanes; no code of ours writes such text today",
-)
 def test_a_row_that_breaks_every_later_statement_on_it_does_not_stop_the_store(
     ledger: Ledger, folder: Path
 ) -> None:

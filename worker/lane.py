@@ -137,6 +137,7 @@ class Lane:
                 await self._feed.wait()
 
     async def _take_permit(self) -> None:
+        self._floor.report.throttled("rate")
         await self._floor.permits.take_one()
         self._held_permits += 1
 
@@ -247,6 +248,8 @@ class Lane:
     async def _send_burst(self, count: int) -> NotSent | Unknown | None:
         """Send up to `count` orders in one slot; what got stuck, or None."""
         floor = self._floor
+        if floor.slots.locked():
+            floor.report.throttled("concurrency")
         async with floor.slots:
             # Looked at in the slot: the wait for it may have been long.
             if not floor.gate.store_intact():

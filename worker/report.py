@@ -34,10 +34,12 @@ class Report:
             row for row, row_id in zip(share.reservations, receipt.row_ids, strict=True) if row_id is not None
         ]
         results = Counter(status_of(row.state, has_fills=False) for row in new)
+        refused = {(move.row_id, move.after) for move, _ in receipt.refused}
         results.update(
             status_of(move.after, has_fills=move.has_fills)
             for move in share.moves
-            if move.after in TERMINAL_STATES or move.after is State.UNKNOWN
+            if (move.after in TERMINAL_STATES or move.after is State.UNKNOWN)
+            and (move.row_id, move.after) not in refused
         )
         for status, count in results.items():
             if status != "pending":
@@ -81,6 +83,10 @@ class Report:
     def burst(self, symbol: str) -> Burst:
         """Begin to tell of a run of sends."""
         return Burst(self, symbol)
+
+    def throttled(self, reason: str) -> None:
+        """A lane begins to wait for a permit: `rate` or `concurrency`."""
+        self.metrics.throttled(reason)
 
     def retried(self) -> None:
         """An order that was not sent is tried again."""

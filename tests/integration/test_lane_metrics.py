@@ -1,0 +1,41 @@
+"""What the lanes count: waits for a permit or a slot, and only outcomes that the store took."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rig.floor import UNLIMITED, Worker, signal
+from rig.scripted_adapter import ScriptedAdapter
+from rig.virtual_clock import in_virtual_time, virtual_clock
+
+from config.settings import RateLimit
+from store.lifecycle import State
+from store.records import Move, Receipt, Share
+
+
+@in_virtual_time
+async def test_each_wait_for_a_permit_or_a_slot_is_counted(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    slow = ScriptedAdapter(clock, latency_s=5.0)
+    inputs = {symbol: [signal(n, symbol) for n in range(2)] for symbol in ("AUSDT", "BUSDT")}
+    limits = UNLIMITED.model_copy(update={"rate_limit": RateLimit(max_qps=1, max_concurrency=1)})
+
+    async with Worker(tmp_path, clock, slow, inputs, execution=limits) as worker:
+        await worker.drained()
+
+    throttled = worker.metrics._throttled.values
+    assert throttled["rate",] >= 2
+    assert throttled["concurrency",] >= 1
+
+
+@in_virtual_time
+async def test_a_move_that_the_store_refused_is_no_outcome(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    async with Worker(tmp_path, clock, ScriptedAdapter(clock), {"BTCUSDT": []}) as worker:
+        move = Move(row_id=1, before=State.RESERVED, after=State.FILLED, has_fills=True)
+
+        worker.floor.report.committed(
+            Share(symbol="BTCUSDT", moves=[move]), Receipt(row_ids=[], refused=[(move, "not there")])
+        )
+
+    assert worker.metrics.totals()["success_count"] == 0

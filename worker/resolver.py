@@ -31,6 +31,8 @@ RESOLVE_S_MAX = 900.0
 # An operator's resolve is looked for this often.
 RELEASE_POLL_S = 5.0
 LOOKUP_DELAY_S_MIN = 0.05
+# A wall clock that is set back must not make a lane wait for hours.
+LOOKUP_DELAY_S_MAX = 60.0
 NOT_SENT_DELAY_S_MAX = 30.0
 # Where signals live for ever, an order that cannot be sent is given up after this long.
 NOT_SENT_S_MAX = 600.0
@@ -135,7 +137,8 @@ class Resolver:
                 case NotYet(until_ms=until_ms, why=why):
                     if self._clock.monotonic_s() >= give_up_s:
                         return self._quarantine(pending, f"no proof within {RESOLVE_S_MAX:.0f} s: {why}")
-                    await sleep(max(LOOKUP_DELAY_S_MIN, (until_ms - self._clock.wall_ms()) / 1000))
+                    delay_s = (until_ms - self._clock.wall_ms()) / 1000
+                    await sleep(min(LOOKUP_DELAY_S_MAX, max(LOOKUP_DELAY_S_MIN, delay_s)))
             if stopping() or await self._is_settled(pending):
                 return None
 

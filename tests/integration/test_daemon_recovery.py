@@ -40,3 +40,19 @@ async def test_the_server_answers_while_recovery_still_waits_for_proof(tmp_path:
     await process.__aexit__()
 
     assert answers == ["recovery is not done for BTCUSDT"]
+
+
+@in_virtual_time
+async def test_a_deadline_that_a_clock_set_back_has_moved_far_away_is_not_waited_for(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(
+        clock,
+        answers={A: [loses_the_answer]},
+        lookups={A: [lambda v, o: NotYet(v._clock.wall_ms() + 86_400_000, "not yet")]},
+    )
+
+    async with Process(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as process:
+        await clock.sleep(1_000)
+        states = process.worker.states()
+
+    assert states == {A: "quarantined"}

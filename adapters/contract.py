@@ -47,7 +47,7 @@ class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     metadata: dict[str, str] | None = None
 
 
-class Order(msgspec.Struct, frozen=True, gc=False):
+class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The order exactly as it will be sent; the row keeps it, and a re-send uses the row.
 
     `send_before_ms` (exchange clock) is the latest time stamp it may be signed with, `recv_window_ms`

@@ -48,6 +48,7 @@ class Ledger:
         self._store = store
         self._connection = store.connection
         self._clock = clock
+        self._names = (str(store.path), f"{store.path}-wal")
         self._watched = self._identities()
         self._failures = 0
         self._commits = self._connection.execute(sql.COMMITS).fetchone()[1]
@@ -58,12 +59,8 @@ class Ledger:
         return int(row[0]) if row else 0
 
     def _identities(self) -> tuple[tuple[int, int], ...]:
-        path = str(self._store.path)
-        found = []
-        for name in (path, f"{path}-wal"):
-            status = os.stat(name)
-            found.append((status.st_dev, status.st_ino))
-        return tuple(found)
+        found = [os.stat(name) for name in self._names]
+        return tuple((status.st_dev, status.st_ino) for status in found)
 
     def intact(self) -> bool:
         """Whether the database, its WAL and the locked folder are still the ones that were opened."""
@@ -230,12 +227,12 @@ class Ledger:
     def _reserve(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
         connection = self._connection
         rows = [row_values(reservation, self._now_ms) for reservation in reservations]
-        last_row = connection.execute(sql.LAST_ROW).fetchone()[0]
         new: dict[tuple[int, str], int] = {}
         for start, count in slices(len(rows), sql.RESERVATIONS_MAX):
             cursor = connection.execute(sql.reserve(count), flat(rows[start : start + count]))
             new.update(((ts_ms, signal_id), row_id) for row_id, ts_ms, signal_id in cursor.fetchall())
-        connection.execute(sql.BIRTHS, (self._now_ms, last_row))
+        if new:
+            connection.execute(sql.BIRTHS, (self._now_ms, min(new.values())))
         last_order_ms = 0
         for reservation in reservations:
             # popped, so that a key that stands twice in one share counts once
@@ -309,6 +306,8 @@ class Ledger:
             self._connection.execute(sql.events(count), flat(events[start : start + count]))
 
     def _set_aside(self, share: Share) -> int:
+        if not share.dead_letters:
+            return 0
         before = self._connection.total_changes
         self._connection.executemany(
             sql.DEAD_LETTER,
@@ -329,12 +328,15 @@ class Ledger:
         return self._connection.total_changes - before
 
     def _save_progress(self, share: Share) -> None:
-        connection = self._connection
-        connection.executemany(sql.POSITION, [astuple(position) for position in share.positions])
-        connection.executemany(sql.STAMP, share.stamps.items())
-        connection.executemany(sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files])
-        connection.executemany(sql.PROJECTION, share.projected.items())
-        connection.executemany(sql.FORGET_PROJECTED_FILE, [(path,) for path in share.forgotten_files])
+        for statement, rows in (
+            (sql.POSITION, [astuple(position) for position in share.positions]),
+            (sql.STAMP, list(share.stamps.items())),
+            (sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files]),
+            (sql.PROJECTION, list(share.projected.items())),
+            (sql.FORGET_PROJECTED_FILE, [(path,) for path in share.forgotten_files]),
+        ):
+            if rows:
+                self._connection.executemany(statement, rows)
 
     def unsettled(self, symbol: str) -> list[Unsettled]:
         """The rows of `symbol` without a final outcome, oldest first."""

@@ -60,10 +60,10 @@ COUNT_COMMIT = "UPDATE owner SET commits = commits + 1 WHERE epoch = ?"
 COMMITS = "SELECT epoch, commits FROM owner"
 
 LAST_ROW = "SELECT coalesce(max(id), 0) FROM executions"
-# The birth of every row above an id.
+# The birth of every row from an id on.
 BIRTHS = """
 INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason)
-SELECT id, ?, NULL, state, exec_ts_ms IS NOT NULL, error_code FROM executions WHERE id > ? ORDER BY id
+SELECT id, ?, NULL, state, exec_ts_ms IS NOT NULL, error_code FROM executions WHERE id >= ? ORDER BY id
 """
 
 EVENT_VALUES = 6
@@ -212,4 +212,8 @@ LAST_DEAD_LETTER = "SELECT coalesce(max(id), 0) FROM dead_letters"
 BY_STATUS = "SELECT status, count(*) FROM executions GROUP BY status ORDER BY status"
 LANES = "SELECT symbol, high_water_ts_ms, last_order_ts_ms FROM lanes ORDER BY symbol"
 ROWS_OF = "SELECT * FROM executions WHERE signal_id = ?1 OR client_order_id = ?1 ORDER BY id LIMIT 20"
-EVENTS_OF = "SELECT at_ms, from_state, to_state, reason FROM events WHERE execution_id = ? ORDER BY seq"
+LAST_EVENT_SEQ = "SELECT coalesce(max(seq), 0) FROM events"
+EVENT_TIME = "SELECT at_ms FROM events WHERE seq >= ? ORDER BY seq LIMIT 1"
+EVENTS_OF = (
+    "SELECT at_ms, from_state, to_state, reason FROM events WHERE seq >= ? AND execution_id = ? ORDER BY seq"
+)

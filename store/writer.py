@@ -17,6 +17,7 @@ from store.ledger import Ledger
 from store.records import Receipt, Share
 
 T = TypeVar("T")
+Waiting = tuple[Share, asyncio.Future[Receipt]]
 
 # A full disk is looked at again this often.
 RETRY_DELAY_S = 0.5
@@ -39,8 +40,9 @@ class Writer:
         self._clock = clock
         self._on_commit = on_commit
         self._on_work = on_work
-        self._waiting: list[tuple[Share, asyncio.Future[Receipt]]] = []
-        self._free = asyncio.Lock()
+        self._waiting: list[Waiting] = []
+        self._busy = False
+        self._retry: asyncio.Task[None] | None = None
         self._dead: StoreError | None = None
         self.trouble: str | None = None
         self.commits = 0
@@ -54,44 +56,56 @@ class Writer:
             raise self._dead
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((share, future))
-        await asyncio.shield(self._commit_in_turn(future))
-        return future.result()
+        if not self._busy:
+            self._begin()
+        return await future
 
-    async def _commit_in_turn(self, future: asyncio.Future[Receipt]) -> None:
-        async with self._free:
-            if not future.done():
-                await self._commit_waiting()
-
-    async def _commit_waiting(self) -> None:
+    def _begin(self) -> None:
+        """Write what waits. By callback: a task for each commit would cost every order a turn of the loop."""
         taken, self._waiting = self._waiting, []
-        assert taken, "the commit that held this share ended in a bug"
-        try:
-            receipts = await self._until_written([share for share, _ in taken])
-        except StoreError as error:
-            self._dead = error
-            for _, future in taken + self._waiting:
-                if not future.done():
-                    future.set_exception(error)
-                    future.exception()
+        self._busy = True
+        self._try(taken)
+
+    def _try(self, taken: list[Waiting]) -> None:
+        self._on_work(True)
+        shares = [share for share, _ in taken]
+        job = asyncio.get_running_loop().run_in_executor(self._executor, self._ledger.commit, shares)
+        job.add_done_callback(lambda done: self._landed(taken, done))
+
+    def _landed(self, taken: list[Waiting], job: asyncio.Future[list[Receipt]]) -> None:
+        error = job.exception()
+        if isinstance(error, StoreWriteError):
+            self.trouble = str(error)
+            self._retry = asyncio.get_running_loop().create_task(self._try_later(taken))
             return
+        self._busy = False
+        if error is not None:
+            self._give_up(taken, error)
+            return
+        receipts = job.result()
+        self.trouble = None
+        self._on_work(False)
         self._on_commit(receipts[0].took_s)
         self.commits += 1
         for (_, future), receipt in zip(taken, receipts, strict=True):
             if not future.done():
                 future.set_result(receipt)
+        if self._waiting:
+            self._begin()
 
-    async def _until_written(self, shares: list[Share]) -> list[Receipt]:
-        while True:
-            self._on_work(True)
-            try:
-                receipts = await self.call(lambda: self._ledger.commit(shares))
-            except StoreWriteError as error:
-                self.trouble = str(error)
-                await self._clock.sleep(RETRY_DELAY_S)
-            else:
-                self.trouble = None
-                self._on_work(False)
-                return receipts
+    async def _try_later(self, taken: list[Waiting]) -> None:
+        await self._clock.sleep(RETRY_DELAY_S)
+        self._try(taken)
+
+    def _give_up(self, taken: list[Waiting], error: BaseException) -> None:
+        """Nothing is written any more: a StoreError stops the worker, anything else is a bug of ours."""
+        if isinstance(error, StoreError):
+            self._dead = error
+        for _, future in taken + self._waiting:
+            if not future.done():
+                future.set_exception(error)
+                future.exception()
+        self._waiting = []
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run a read of the ledger in the store's thread."""

@@ -81,11 +81,24 @@ def read_history(path: Path, signal_id: str) -> list[Row]:
         names = [column[0] for column in cursor.description]
         rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
         for row in rows:
+            first = _first_event(reader, _number(row["reserved_ms"]))
             row["events"] = [
                 {"at_ms": at_ms, "from": before, "to": after, "reason": reason}
-                for at_ms, before, after, reason in reader.execute(sql.EVENTS_OF, (row["id"],))
+                for at_ms, before, after, reason in reader.execute(sql.EVENTS_OF, (first, row["id"]))
             ]
     return rows
+
+
+def _first_event(reader: sqlite3.Connection, at_ms: int) -> int:
+    """The first sequence number at that time or later; times never decrease along the sequence."""
+    low, high = 0, int(reader.execute(sql.LAST_EVENT_SEQ).fetchone()[0])
+    while low < high:
+        middle = (low + high) // 2
+        if reader.execute(sql.EVENT_TIME, (middle,)).fetchone()[0] < at_ms:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 def _lines(row: Row) -> list[str]:

@@ -53,7 +53,8 @@ CREATE TABLE events (
     reason       TEXT                  -- reason code or sentence
 ) STRICT;
 
-CREATE INDEX events_execution ON events (execution_id, seq);
+-- No index on execution_id: at_ms never decreases, so the events of a row are found by halving, and
+-- every commit writes one page less before an order may leave.
 
 CREATE TABLE source_positions (
     symbol    TEXT    NOT NULL,  -- the lane

@@ -218,8 +218,10 @@ class Daemon:
             pulse.turn()
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
             self._count_unsettled()
-            for reason, total in self.source.counters.resets.items():
+            counters = self.source.counters
+            for reason, total in counters.resets.items():
                 self.metrics.source_resets(reason, total)
+            self.metrics.late_beyond_lookback(counters.late_beyond_lookback)
             self.metrics.set_queue_len(sum(lane.queue_len for lane in self.lanes))
             self.metrics.set_in_flight(self.floor.report.in_flight)
             self.metrics.set_projection_lag_s(self._projection_lag_s())
@@ -324,6 +326,7 @@ class WorkerProbe:
     def status(self) -> dict[str, object]:
         """Everything a person asks first."""
         daemon = self._daemon
+        counters = daemon.source.counters
         return {
             "mode": daemon.execution.mode.value,
             "source": daemon.source.kind,
@@ -340,8 +343,9 @@ class WorkerProbe:
             ],
             "output_trouble": daemon.projector.trouble,
             "sources_ignored": list(daemon.ignored_sources),
-            "source_resets": daemon.source.counters.resets,
-            "files_ignored": daemon.source.counters.ignored_files,
+            "source_resets": counters.resets,
+            "late_beyond_lookback": counters.late_beyond_lookback,
+            "files_ignored": counters.ignored_files,
         }
 
 

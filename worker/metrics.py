@@ -72,6 +72,9 @@ SOURCE_IGNORED = Family("execution_source_ignored", "gauge", "Sources with newer
 SOURCE_RESET = Family(
     "execution_source_reset_total", "counter", "Sources read again from the start", ("reason",)
 )
+LATE = Family(
+    "execution_late_beyond_lookback_total", "counter", "Rows that became visible later than the look-back"
+)
 DEAD_LETTER = Family("execution_dead_letter_total", "counter", "Dead letters recorded")
 COMMIT = Family("execution_commit_seconds", "histogram", "How long a commit of the store took")
 RECOVERY = Family(
@@ -188,6 +191,7 @@ class Metrics:
         self._duplicates = Tally(DUPLICATE)
         self._conflicting = Tally(CONFLICTING)
         self._resets = Tally(SOURCE_RESET, [(reason,) for reason in RESET_REASONS])
+        self._late = Tally(LATE)
         self._ignored = Tally(SOURCE_IGNORED)
         self._lag = BatchHistogram(LAG, LAG_MS_BOUNDS)
         self._queue_len = Tally(QUEUE_LEN)
@@ -231,6 +235,10 @@ class Metrics:
     def source_resets(self, reason: str, total: int) -> None:
         """Sources were read again from the start `total` times since start, for `reason`."""
         self._resets.put(total, reason)
+
+    def late_beyond_lookback(self, total: int) -> None:
+        """`total` rows since start became visible later than the look-back."""
+        self._late.put(total)
 
     def set_sources_ignored(self, count: int) -> None:
         """`count` sources have newer data and are not read."""

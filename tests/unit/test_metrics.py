@@ -104,6 +104,7 @@ def test_what_was_read_shows_under_its_names() -> None:
     metrics.duplicates(4)
     metrics.conflicting_duplicates(1)
     metrics.source_resets("truncated", 3)
+    metrics.late_beyond_lookback(8)
     metrics.set_sources_ignored(1)
     metrics.lags_ms([3.0, 700.0])
     metrics.set_queue_len(9)
@@ -117,6 +118,7 @@ def test_what_was_read_shows_under_its_names() -> None:
         "execution_duplicate_total": 4,
         "execution_conflicting_duplicate_total": 1,
         'execution_source_reset_total{reason="truncated"}': 3,
+        "execution_late_beyond_lookback_total": 8,
         "execution_source_ignored": 1,
         "execution_lag_ms_count": 2,
         "execution_lag_ms_sum": 703,

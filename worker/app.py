@@ -304,7 +304,7 @@ def _floor(parts: Parts, writer: Writer, ledger: Ledger, report: Report, source:
     execution, clock = parts.execution, parts.clock
     rules = rules_of(execution)
     bucket = TokenBucket(execution.rate_limit.max_qps, now_s=clock.monotonic_s())
-    retrying = NotSentRetry(execution.retry, clock)
+    retrying = NotSentRetry(execution.retry, clock, report)
     return Floor(
         writer=writer,
         adapter=parts.adapter,

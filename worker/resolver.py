@@ -181,9 +181,10 @@ class NotSentError(Exception):
 class NotSentRetry:
     """Makes a fresh retry loop for one order; the order's own life ends it through the gate's checks."""
 
-    def __init__(self, retry: Retry, clock: Clock) -> None:
+    def __init__(self, retry: Retry, clock: Clock, report: Report) -> None:
         self._backoff_s = retry.backoff_ms / 1000
         self._clock = clock
+        self._report = report
 
     def delay_s(self, answer: NotSent, retries: int) -> float:
         """How long to wait after this answer: growing, and never shorter than a venue's deadline."""
@@ -193,7 +194,7 @@ class NotSentRetry:
         return delay_s
 
     def __call__(self, sleep: Sleep, stopping: Stopping) -> AsyncRetrying:
-        """Retries NotSentError alone and re-raises the last one."""
+        """Retries NotSentError alone and re-raises the last one; each retry after the first is reported."""
         give_up_s = self._clock.monotonic_s() + NOT_SENT_S_MAX
 
         def wait(state: RetryCallState) -> float:
@@ -205,5 +206,10 @@ class NotSentRetry:
             return stopping() or self._clock.monotonic_s() >= give_up_s
 
         return AsyncRetrying(
-            sleep=sleep, wait=wait, stop=stop, retry=retry_if_exception_type(NotSentError), reraise=True
+            sleep=sleep,
+            wait=wait,
+            stop=stop,
+            before_sleep=lambda state: self._report.retried(),
+            retry=retry_if_exception_type(NotSentError),
+            reraise=True,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rig.floor import UNLIMITED, Worker, signal
-from rig.scripted_adapter import ScriptedAdapter
+from rig.scripted_adapter import ScriptedAdapter, fills, is_not_sent
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
 from config.settings import RateLimit
@@ -26,6 +26,17 @@ async def test_each_wait_for_a_permit_or_a_slot_is_counted(tmp_path: Path) -> No
     throttled = worker.metrics._throttled.values
     assert throttled["rate",] >= 2
     assert throttled["concurrency",] >= 1
+
+
+@in_virtual_time
+async def test_each_retry_of_what_was_not_sent_is_counted(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock, answers={"BTCUSDT-0": [is_not_sent] * 3 + [fills]})
+
+    async with Worker(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as worker:
+        await worker.drained()
+
+    assert worker.metrics.totals()["retry_count"] == 3
 
 
 @in_virtual_time

@@ -158,7 +158,7 @@ class Worker:
                 clock=self.clock,
                 report=report,
             ),
-            retrying=NotSentRetry(execution.retry, self.clock),
+            retrying=NotSentRetry(execution.retry, self.clock, report),
             report=report,
             clock=self.clock,
             source_kind="memory",

@@ -26,6 +26,9 @@ SETTLE_S = 0.05
 # A round starts over when the folder changed under it, but not for ever.
 ROUND_ATTEMPTS = 4
 
+RESET_REASONS = ("truncated", "replaced", "marker")
+IGNORED_REASONS = ("part", "tmp", "gz", "foreign", "unreadable")
+
 
 @dataclass(slots=True)
 class Skip:
@@ -88,7 +91,11 @@ class TailedFile:
 
 
 class Catalog:
-    """The files in order, and the set of those that have work to do."""
+    """The files in order, and the set of those that have work to do.
+
+    Used by one thread at a time, but for `order`, `resets`, `ignored`, `sign` and `due_s`: the event loop
+    looks at those meanwhile, so `order` is replaced and never changed in place, and no key is added.
+    """
 
     def __init__(
         self, folder: str, symbol: str, positions: Iterable[SourcePosition], *, retry_s: float
@@ -104,8 +111,10 @@ class Catalog:
         self.unended: set[TailedFile] = set()
         # Owed since a rename: the position under the new name.
         self.carried: list[SourcePosition] = []
-        self.resets: Counter[str] = Counter()
-        self.ignored: Counter[str] = Counter()
+        # Every reason from the start: the event loop adds them up while a thread counts, and a dict
+        # that grows must not be iterated.
+        self.resets = Counter(dict.fromkeys(RESET_REASONS, 0))
+        self.ignored = Counter(dict.fromkeys(IGNORED_REASONS, 0))
         self.relist = True
         self.due_s: float | None = None
         self._files: dict[str, TailedFile] = {}
@@ -115,10 +124,6 @@ class Catalog:
         self._unusable: set[str] = set()
         self._relist_at_s = 0.0
         self._known = KnownFiles(positions)
-
-    def name_times_ms(self) -> list[int | None]:
-        """The times in the names of all files."""
-        return [file.candidate.time_ms for file in self.order]
 
     def hint(self, names: Iterable[str]) -> None:
         """These names may have changed; an unknown one means that the folder has."""

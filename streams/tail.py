@@ -20,7 +20,7 @@ from pathlib import Path
 from config.seams import Clock
 from config.settings import Source as SourceSettings
 from streams.burst import Changed, Chunk, LinesEnd, Unreadable, find_lines_end, read_burst
-from streams.catalog import Catalog, Skip, TailedFile
+from streams.catalog import IGNORED_REASONS, RESET_REASONS, Catalog, Skip, TailedFile
 from streams.codec import RAW_BYTES_MAX, decode_lines, malformed
 from streams.position import MARKER_BYTES, SourcePosition, marker_of
 from streams.segment import SOURCE_KIND, JsonlBatch, Segment, Slice
@@ -313,10 +313,8 @@ class Tail:
 
 
 def counts_of(tails: Iterable[Tail]) -> tuple[Counter[str], Counter[str]]:
-    """The resets and the ignored files of all tails together."""
-    resets: Counter[str] = Counter()
-    ignored: Counter[str] = Counter()
-    for tail in tails:
-        resets += tail.catalog.resets
-        ignored += tail.catalog.ignored
-    return resets, ignored
+    """The resets and the ignored files of all tails together; may be asked while a thread pulls."""
+    catalogs = [tail.catalog for tail in tails]
+    resets = {reason: sum(each.resets[reason] for each in catalogs) for reason in RESET_REASONS}
+    ignored = {reason: sum(each.ignored[reason] for each in catalogs) for reason in IGNORED_REASONS}
+    return Counter(resets), Counter(ignored)

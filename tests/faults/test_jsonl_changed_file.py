@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_truncation_and_regrowth_to_a_smaller_size_is_read_from_the_start(tmp_pa
     folder.append(NAME, line(7))
 
     assert read(tail) == [7]
-    assert tail.catalog.resets == {"truncated": 1}
+    assert tail.catalog.resets == Counter(truncated=1)
 
 
 def test_truncation_and_regrowth_beyond_the_old_size_is_noticed_by_the_marker(tmp_path: Path) -> None:
@@ -37,7 +38,7 @@ def test_truncation_and_regrowth_beyond_the_old_size_is_noticed_by_the_marker(tm
     folder.append(NAME, lines(range(10, 20)))
 
     assert read(tail) == list(range(10, 20))
-    assert tail.catalog.resets == {"marker": 1}
+    assert tail.catalog.resets == Counter(marker=1)
 
 
 def test_truncation_under_a_producer_that_keeps_its_descriptor_leaves_nul_bytes_that_do_not_stall(
@@ -67,7 +68,7 @@ def test_copytruncate_reads_the_copy_again_and_the_emptied_file_from_its_start(t
     folder.append(NAME, line(4))
 
     assert read_all(tail) == [0, 1, 2, 3, 4]
-    assert tail.catalog.resets == {"truncated": 1}
+    assert tail.catalog.resets == Counter(truncated=1)
 
 
 def test_a_rotated_file_is_read_on_under_its_new_name(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_rotated_file_is_read_on_under_its_new_name(tmp_path: Path) -> None:
     folder.append(NAME, line(4))
 
     assert read_all(tail) == [3, 4]
-    assert not tail.catalog.resets
+    assert not tail.catalog.resets.total()
 
 
 def test_a_rotation_across_a_restart_reads_nothing_again(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_an_inode_used_again_under_another_name_does_not_inherit_the_position(tm
     tail = folder.tail([stranger])
 
     assert read_all(tail) == [0, 1, 2]
-    assert not tail.catalog.resets
+    assert not tail.catalog.resets.total()
 
 
 def test_a_file_replaced_by_rename_is_read_from_its_start_and_counted(tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_a_file_replaced_by_rename_is_read_from_its_start_and_counted(tmp_path: 
     (folder.path / "new.part").rename(folder.path / NAME)
 
     assert read_all(tail) == [10, 11, 12]
-    assert tail.catalog.resets == {"replaced": 1}
+    assert tail.catalog.resets == Counter(replaced=1)
 
 
 def test_the_folder_may_come_late_go_and_come_back(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_a_file_replaced_between_the_look_and_the_open_is_not_taken_for_the_old_
     monkeypatch.setattr("streams.burst.os.open", open_while_it_is_replaced)
 
     assert read_all(tail) == [7, 1, 2, 3]
-    assert tail.catalog.resets == {"replaced": 1}
+    assert tail.catalog.resets == Counter(replaced=1)
 
 
 def test_a_file_renamed_inside_a_long_line_still_gives_its_dead_letter(tmp_path: Path) -> None:

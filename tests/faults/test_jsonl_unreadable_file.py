@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from jsonl_folder import SETTINGS, SignalFolder, line, read, read_all
 
+from streams.tail import counts_of
+
 OLD = "signals_20251115_1600.jsonl"
 NEW = "signals_20251115_1601.jsonl"
 RETRY_S = SETTINGS.rescan_ms / 1_000
@@ -33,7 +35,7 @@ def test_a_file_that_cannot_be_opened_is_passed_by_and_read_when_it_can_be(
         assert read_all(tail) == [2]
         folder.clock.now_s += RETRY_S
         assert read_all(tail) == []
-    assert tail.catalog.ignored == {"unreadable": 1}
+    assert tail.catalog.ignored == Counter(unreadable=1)
     assert tail.catalog.due_s is not None
 
     folder.clock.now_s += RETRY_S
@@ -68,7 +70,7 @@ def test_a_directory_a_fifo_and_a_broken_link_are_counted_once_and_do_not_stop_t
     assert read_all(tail) == [1]
     folder.append(NEW, line(2))
     assert read_all(tail) == [2]
-    assert tail.catalog.ignored == {"unreadable": 3}
+    assert tail.catalog.ignored == Counter(unreadable=3)
 
     (tmp_path / "elsewhere.jsonl").write_bytes(line(3))
     folder.clock.now_s += RETRY_S
@@ -106,3 +108,23 @@ def test_a_file_published_by_rename_from_its_part_is_read(tmp_path: Path) -> Non
     (folder.path / f"{OLD}.part").rename(folder.path / OLD)
 
     assert read(tail) == [1]
+
+
+def test_a_count_that_is_being_summed_up_is_not_disturbed_by_a_new_reason(tmp_path: Path) -> None:
+    folder = SignalFolder(tmp_path)
+    folder.append(OLD, line(1))
+    tail = folder.tail()
+    read(tail)
+    summing = [iter(counts.items()) for counts in (tail.catalog.ignored, tail.catalog.resets)]
+    first = [next(counts) for counts in summing]
+
+    for name in ("x.part", "x.tmp", "x.gz", "x.txt"):
+        folder.append(name, b"")
+    os.truncate(folder.path / OLD, 0)
+    read(tail)
+
+    rest = [list(counts) for counts in summing]
+    assert first == [("part", 0), ("truncated", 0)]
+    assert rest[0] == [("tmp", 1), ("gz", 1), ("foreign", 1), ("unreadable", 0)]
+    resets, ignored = counts_of([tail, tail])
+    assert (resets["truncated"], ignored["part"], ignored["unreadable"]) == (2, 2, 0)

@@ -8,11 +8,12 @@ stops trading and never loses a line: the cursor waits.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 import msgspec
@@ -31,11 +32,14 @@ LINES_MAX = 4_000
 PASS_DELAY_S = 0.05
 TROUBLE_DELAY_S = 1.0
 _NO_LIMIT = 2**62
+# A read of the store is short, except where it passes millions of rows that make no line.
+READ_S_MAX = 300.0
 EVER = -1
 HOUR_MS = 3_600_000
 
 # One row of a query; its columns are checked by the table's STRICT types.
 Row = tuple[Any, ...]
+T = TypeVar("T")
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -49,16 +53,25 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
 
 class Projector:
-    """Keeps the hourly execution files, the dead letters and the optional skip file in step."""
+    """Keeps the hourly execution files, the dead letters and the optional skip file in step.
+
+    `silent_for` is told for how many seconds at most nothing will be heard from it; 0 is a sign of life.
+    """
 
     def __init__(
-        self, folder: Path, writer: Writer, clock: Clock, *, with_skipped: bool, on_turn: Callable[[], None]
+        self,
+        folder: Path,
+        writer: Writer,
+        clock: Clock,
+        *,
+        with_skipped: bool,
+        silent_for: Callable[[float], None] = lambda silence_s: None,
     ) -> None:
         self._folder = folder
         self._writer = writer
         self._clock = clock
         self._names = ("executions", "deadletter", *(("skipped",) if with_skipped else ()))
-        self._on_turn = on_turn
+        self._silent_for = silent_for
         self._cursors: dict[str, int] = {}
         self._files: dict[str, ProjectedFile] = {}
         self._news = asyncio.Event()
@@ -77,8 +90,16 @@ class Projector:
             await self._until_done(self._pass)
             await self._clock.sleep(PASS_DELAY_S)
             self.behind_since_ms = None
-            await self._news.wait()
+            await self._in_silence(self._news.wait())
             self.behind_since_ms = self._clock.wall_ms()
+
+    async def _in_silence(self, waiting: Awaitable[T], silence_s: float = math.inf) -> T:
+        """Wait for news, the disk or the store, as long as they take; only what we do ourselves can hang."""
+        self._silent_for(silence_s)
+        try:
+            return await waiting
+        finally:
+            self._silent_for(0)
 
     async def drain(self, limit_s: float | None = None) -> None:
         """One last pass, for a clean stop; gives up on the first trouble and after `limit_s`.
@@ -104,28 +125,28 @@ class Projector:
 
     async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            self._on_turn()
+            self._silent_for(0)
             try:
                 await step()
             except (OSError, aiosqlite.Error) as error:
                 self.trouble = f"outputs in {self._folder} cannot be written ({error}): it goes on by itself"
-                await self._clock.sleep(TROUBLE_DELAY_S)
+                await self._in_silence(self._clock.sleep(TROUBLE_DELAY_S), TROUBLE_DELAY_S)
             else:
                 self.trouble = None
                 return
 
     async def _start(self) -> None:
         async with self._reader() as reader:
-            cursors: dict[str, int] = dict(await _fetch(reader, sql.PROJECTIONS))
-            files = [ProjectedFile(*row) for row in await _fetch(reader, sql.PROJECTED_FILES)]
+            cursors: dict[str, int] = dict(await self._fetch(reader, sql.PROJECTIONS))
+            files = [ProjectedFile(*row) for row in await self._fetch(reader, sql.PROJECTED_FILES)]
         self._files = {file.path: file for file in files}
         begin = cursors.get("executions", 0)
         if "skipped" in self._names and "skipped" not in cursors:
             # The skip file begins where it was switched on; a kill before its first line must not move that.
-            await self._writer.commit(Share(symbol="", projected={"skipped": begin}))
+            await self._commit(Share(symbol="", projected={"skipped": begin}))
         self._cursors = {name: cursors.get(name, begin if name == "skipped" else 0) for name in self._names}
         # One hop for all of them: a year's files would take seconds with one each.
-        for file in await asyncio.to_thread(self._repair, files):
+        for file in await self._in_silence(asyncio.to_thread(self._repair, files)):
             await self._rebuild(file)
 
     def _repair(self, files: Sequence[ProjectedFile]) -> list[ProjectedFile]:
@@ -140,9 +161,10 @@ class Projector:
             while after < file.last_seq:
                 facts, after = await self._read(reader, file.name, after, file.last_seq)
                 lines += [fact.line for fact in facts if fact.path == file.path]
-        size = await asyncio.to_thread(rewrite, self._folder / file.path, b"".join(lines))
+        work = asyncio.to_thread(rewrite, self._folder / file.path, b"".join(lines))
+        size = await self._in_silence(work)
         rebuilt = msgspec.structs.replace(file, size=size)
-        await self._writer.commit(Share(symbol="", projected_files=[rebuilt]))
+        await self._commit(Share(symbol="", projected_files=[rebuilt]))
         self._files[file.path] = rebuilt
 
     async def _pass(self) -> None:
@@ -151,7 +173,7 @@ class Projector:
         async with self._reader() as reader:
             for name in self._names:
                 while await self._step(reader, name):
-                    self._on_turn()
+                    pass
 
     async def _step(self, reader: aiosqlite.Connection, name: str) -> bool:
         """Write up to LINES_MAX facts of one projection; False when there are no more."""
@@ -163,7 +185,7 @@ class Projector:
         changed = [await self._append(name, path, facts) for path in dict.fromkeys(f.path for f in facts)]
         crash_point("after_projection_sync")
         share = Share(symbol="", projected={name: seq}, projected_files=changed)
-        await self._writer.commit(share)
+        await self._commit(share)
         crash_point("after_projection_cursor")
         self._cursors[name] = seq
         self._files.update((file.path, file) for file in changed)
@@ -176,7 +198,7 @@ class Projector:
         work = asyncio.to_thread(append_lines, self._folder / path, data, known.size if known else 0)
         self._writing = asyncio.ensure_future(work)
         try:
-            size = await asyncio.shield(self._writing)
+            size = await self._in_silence(asyncio.shield(self._writing))
         except ShorterThanKnownError:
             assert known is not None
             await self._rebuild(known)
@@ -196,10 +218,17 @@ class Projector:
     ) -> tuple[list[Fact], int]:
         """The next facts and the sequence number that they reach."""
         statement, make = _FACTS[name]
-        facts = [make(row) for row in await _fetch(reader, statement, after, upto, LINES_MAX)]
+        facts = [make(row) for row in await self._fetch(reader, statement, after, upto, LINES_MAX)]
         if len(facts) < LINES_MAX and upto != _NO_LIMIT:
             return facts, upto
         return facts, facts[-1].seq if facts else after
+
+    async def _fetch(self, reader: aiosqlite.Connection, statement: str, *parameters: int) -> list[Row]:
+        found = await self._in_silence(reader.execute_fetchall(statement, parameters), READ_S_MAX)
+        return [tuple(row) for row in found]
+
+    async def _commit(self, share: Share) -> None:
+        await self._in_silence(self._writer.commit(share))
 
     async def prune(self, keep_days: int) -> int:
         """Delete output files older than `keep_days`; the table keeps what they said. How many went."""
@@ -218,10 +247,6 @@ class Projector:
 
     def _reader(self) -> aiosqlite.Connection:
         return aiosqlite.connect(read_only_uri(self._folder / DATABASE), uri=True, isolation_level=None)
-
-
-async def _fetch(reader: aiosqlite.Connection, statement: str, *parameters: int) -> list[Row]:
-    return [tuple(row) for row in await reader.execute_fetchall(statement, parameters)]
 
 
 def _execution(row: Row) -> Fact:

@@ -225,6 +225,7 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     report = Report(metrics, parts.log, clock)
     writer_pulse, projector_pulse = pulses.of("store"), pulses.of("outputs")
     writer_pulse.waits(math.inf)
+    projector_pulse.waits(math.inf)
 
     def committed(took_s: float) -> None:
         metrics.commit_took_s(took_s)
@@ -242,7 +243,7 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         writer,
         clock,
         with_skipped=execution.debug.log_skipped_signals,
-        on_turn=lambda: projector_pulse.waits(math.inf),
+        silent_for=projector_pulse.waits,
     )
     source = await _source(parts, ledger, writer)
     floor = _floor(parts, writer, ledger, report, source)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import aiosqlite
+import pytest
+from rig.floor import signal
 from rig.process import Process
 from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
-from worker.daemon import HOUSEKEEPING_S, WorkerProbe
+from store.projector import READ_S_MAX
+from worker.daemon import HOUSEKEEPING_S, SILENCE_S_MAX, WorkerProbe
 
 
 @in_virtual_time
@@ -23,3 +30,40 @@ async def test_rows_that_came_beyond_the_look_back_show_in_the_metrics_and_in_th
 
     assert status["late_beyond_lookback"] == 3
     assert process.worker.metrics._late.total() == 3
+
+
+def never(*_: Any) -> Any:
+    """What a thread that hangs comes to."""
+    return asyncio.Event().wait()
+
+
+@in_virtual_time
+async def test_outputs_that_hang_in_a_read_are_no_longer_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = virtual_clock()
+    async with Process(tmp_path, clock, ScriptedAdapter(clock), {"BTCUSDT": []}) as process:
+        await clock.sleep(10_000)
+        idle = WorkerProbe(process.daemon).alive()
+        with monkeypatch.context() as patch:
+            patch.setattr(aiosqlite.Connection, "execute_fetchall", never)
+            process.worker.feeds["BTCUSDT"].add(signal(0))
+            await clock.sleep(READ_S_MAX + 2 * SILENCE_S_MAX)
+            hung = WorkerProbe(process.daemon).alive()
+
+    assert idle is None
+    assert hung == "no sign of life from outputs"
+
+
+@in_virtual_time
+async def test_outputs_that_wait_for_the_store_are_alive(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    never_free: Callable[[], Any] = asyncio.Event().wait
+    async with Process(tmp_path, clock, ScriptedAdapter(clock), {"BTCUSDT": []}) as process:
+        await clock.sleep(10)
+        waiting = asyncio.create_task(process.projector._in_silence(never_free()))
+        await clock.sleep(10_000)
+        alive = WorkerProbe(process.daemon).alive()
+        waiting.cancel()
+
+    assert alive is None

@@ -26,8 +26,9 @@ class Outputs:
         self.writer = Writer(
             self.ledger, executor=self.executor, clock=clock, on_commit=lambda _: self.projector.wake()
         )
+        self.silences: list[float] = []
         self.projector = Projector(
-            folder, self.writer, clock, with_skipped=with_skipped, on_turn=lambda: None
+            folder, self.writer, clock, with_skipped=with_skipped, silent_for=self.silences.append
         )
 
     async def __aenter__(self) -> Outputs:

@@ -56,7 +56,9 @@ class Process:
     ) -> None:
         self.worker = Worker(folder, clock, adapter, inputs, **{"once": False, **more})
         worker = self.worker
-        self.projector = Projector(folder, worker.writer, clock, with_skipped=False, on_turn=lambda: None)
+        self.projector = Projector(
+            folder, worker.writer, clock, with_skipped=False, silent_for=worker.pulses.of("outputs").waits
+        )
         worker.writer._on_commit = lambda _: self.projector.wake()
         execution = more.get("execution", UNLIMITED)
         sink = execution.sink.model_copy(update={"base_dir": folder})

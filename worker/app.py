@@ -70,6 +70,9 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     except (CrashPointError, ModeUnavailableError) as error:
         # Before anything is written: the folder may not be ours.
         return _refuse(configure(execution.log, None, clock, sys.stderr), Exit.CONFIGURATION, str(error))
+    if os.path.isfile(execution.signals_dir) and execution.signals_dir != execution.output_dir:
+        sentence = f"signals {execution.signals_dir} is a file, must be a folder: name it with --signals"
+        return _refuse(configure(execution.log, None, clock, sys.stderr), Exit.CONFIGURATION, sentence)
     log = configure(execution.log, execution.output_dir / LOGS_FOLDER, clock, sys.stderr)
     notifier = Notifier.from_environment(os.environ)
     try:

@@ -24,6 +24,8 @@ from worker.check_source import source_rows
 from worker.doubt import Level, Row, as_table, fail, ok, warn
 from worker.exits import Exit
 
+WARNED = "mend it where the sentence points; execution-worker config show tells what is in force"
+
 
 def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: bool = False) -> int:
     """Print every doubt; 0 when none of them is a failure, 78 otherwise."""
@@ -51,7 +53,7 @@ def settings_rows(loaded: Loaded) -> Iterator[Row]:
     changed = sum(not origin.startswith("default") for origin in loaded.origins.values())
     yield ok("configuration", f"{changed} of {len(loaded.origins)} settings given, the rest are defaults")
     for warning in loaded.warnings:
-        yield warn("configuration", warning, "")
+        yield warn("configuration", warning, WARNED)
     if not execution.enabled:
         where = loaded.origins["execution.enabled"]
         yield warn("enabled", f"execution.enabled is false ({where}): a start ends at once", "set it to true")

@@ -17,6 +17,8 @@ from store.connection import open_reader
 from store.lock import lock_holder
 from store.paths import DATABASE
 from worker.app import EXECUTIONS_FOLDER
+from worker.check_output import store_rows
+from worker.doubt import Level
 from worker.exits import Exit
 from worker.when import moment
 
@@ -33,10 +35,7 @@ def print_status(loaded: Loaded, *, as_json: bool) -> int:
     try:
         found = read_status(folder)
     except sqlite3.Error as error:
-        sys.stderr.write(
-            f"store {folder / DATABASE} cannot be read ({error}): "
-            "start the worker once, or name its folder with --output\n"
-        )
+        sys.stderr.write(_why_unread(folder, error) + "\n")
         return Exit.NOT_RUNNING
     found["worker"] = _ask(execution) if found["pid"] is not None else None
     if as_json:
@@ -44,6 +43,19 @@ def print_status(loaded: Loaded, *, as_json: bool) -> int:
     else:
         sys.stdout.write("\n".join(_lines(found)) + "\n")
     return Exit.OK if found["pid"] is not None else Exit.NOT_RUNNING
+
+
+def _why_unread(folder: Path, error: sqlite3.Error) -> str:
+    """One sentence: what is wrong with the store as `check` would say it, or that there is none yet."""
+    for row in store_rows(folder, {}):
+        if row.level is Level.FAIL:
+            return f"{row.subject} {row.finding}: {row.remedy}"
+    if not (folder / DATABASE).exists():
+        return (
+            f"store {folder / DATABASE} does not exist yet: "
+            "start the worker once, or name its folder with --output"
+        )
+    return f"store {folder / DATABASE} cannot be read ({error}): execution-worker check says more"
 
 
 def read_status(folder: Path) -> dict[str, object]:

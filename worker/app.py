@@ -31,7 +31,7 @@ from store.writer import Writer
 from streams.choice import open_source, resolve_kind
 from streams.codec import MALFORMED_REASONS
 from streams.source import Source
-from worker.beginning import SOURCE_CHANGED, START_STAMP, begin_of, end_of
+from worker.beginning import SOURCE_CHANGED, START_STAMP, begin_of, end_of, without_lane
 from worker.daemon import Daemon, WorkerProbe
 from worker.exits import Exit
 from worker.floor import Floor
@@ -206,6 +206,13 @@ def _announce(parts: Parts, daemon: Daemon) -> None:
     )
     for warning in parts.loaded.warnings:
         parts.log.warning("configuration_warned", why=warning)
+    for symbol, count in without_lane(daemon.unsettled, execution.symbols).items():
+        parts.log.warning(
+            "orders_left_unsettled",
+            symbol=symbol,
+            orders=count,
+            what_to_do="enable the symbol again until its orders are settled",
+        )
 
 
 async def _serve(parts: Parts, daemon: Daemon) -> None:
@@ -251,7 +258,7 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     source = await _source(parts, ledger, writer)
     floor = _floor(parts, writer, ledger, report, source)
     lanes = await _lanes(parts, floor, ledger, source, pulses)
-    return Daemon(
+    daemon = Daemon(
         execution=execution,
         floor=floor,
         lanes=lanes,
@@ -265,6 +272,8 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         clock=clock,
         started_s=parts.started_s,
     )
+    daemon.unsettled = ledger.unsettled_summary()
+    return daemon
 
 
 async def _source(parts: Parts, ledger: Ledger, writer: Writer) -> Source:

@@ -7,9 +7,11 @@ changed since, so that the symbol has to begin anew.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
 
 from config.settings import Mode
+from store.lifecycle import State
 from streams.position import SourcePosition
 from streams.source import Feed
 from worker.logs import Log
@@ -33,6 +35,15 @@ def begin_of(symbol: str, stamps: dict[str, str], options: RunOptions, mode: Mod
     if options.start is not None:
         return str(options.start)
     return "now" if mode.touches_exchange else "beginning"
+
+
+def without_lane(unsettled: Iterable[tuple[str, State, int, int]], symbols: Container[str]) -> dict[str, int]:
+    """Orders of symbols that are no longer enabled, by symbol: no lane will ever ask about them."""
+    rows: Counter[str] = Counter()
+    for symbol, _, count, _ in unsettled:
+        if symbol not in symbols:
+            rows[symbol] += count
+    return dict(rows)
 
 
 async def end_of(feed: Feed, log: Log) -> Sequence[SourcePosition]:

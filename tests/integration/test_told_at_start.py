@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rig import rows as rig
+from rig.virtual_clock import ManualClock
 
 
 def started(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -94,3 +96,18 @@ def test_signals_that_are_a_file_are_refused_before_anything_is_written(tmp_path
     assert done.returncode == 78
     assert events(done)[0]["why"] == f"signals {path} is a file, must be a folder: name it with --signals"
     assert not (tmp_path / "out").exists()
+
+
+def test_orders_of_a_symbol_that_is_no_longer_enabled_are_told_once_with_their_number(
+    tmp_path: Path,
+) -> None:
+    ledger = rig.open_ledger(tmp_path / "executions", ManualClock())
+    left_open = [rig.reservation(number, symbol="OLDUSDT") for number in range(2)]
+    ledger.commit([rig.share(*left_open, rig.skip(2, symbol="OLDUSDT"), symbol="OLDUSDT")])
+    ledger.close()
+
+    told = events(started("--once", "--symbols", "BTCUSDT", "--output", str(tmp_path)))
+
+    left = [one for one in told if one["event"] == "orders_left_unsettled"]
+    assert [(one["symbol"], one["orders"]) for one in left] == [("OLDUSDT", 2)]
+    assert told[0]["event"] == "worker_ready"

@@ -3,6 +3,9 @@
 A file keeps its position when it is renamed, and loses it when another file takes its name. Positions
 of files that are not there at the moment are remembered by device and inode, so that a rename seen
 in two halves, or across a restart, is still a rename.
+
+After a start, files that were finished and cold before it *rest*: they are known by name and inode
+and looked at a few hundred a round, so that the first signal does not wait for thousands of them.
 """
 
 from __future__ import annotations
@@ -10,16 +13,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from streams.burst import EMPTY_MARKER, Spot
 from streams.files import Candidate, OrderKey
 from streams.folder import Entry, FolderSign, Identity, identify, list_names, sign_of, sort_names
-from streams.known import Known, KnownFiles
+from streams.known import KnownFiles
 from streams.position import SourcePosition
 from streams.segment import SOURCE_KIND
 
 # Every round stats at least this many files, the last ones by order: producers append to them.
 HOT_FILES = 16
+# At a start so many of the resting files are looked at in a round: a millisecond or two.
+ROUSED_FILES_MAX = 256
 # A folder's mtime moves in steps of the kernel's tick (<= 10 ms): within this time of a change it is
 # listed again, because a second change may have left no trace.
 SETTLE_S = 0.05
@@ -98,7 +104,13 @@ class Catalog:
     """
 
     def __init__(
-        self, folder: str, symbol: str, positions: Iterable[SourcePosition], *, retry_s: float
+        self,
+        folder: str,
+        symbol: str,
+        positions: Iterable[SourcePosition],
+        *,
+        retry_s: float,
+        may_rest: bool,
     ) -> None:
         self.folder = folder
         self._symbol = symbol
@@ -124,6 +136,11 @@ class Catalog:
         self._unusable: set[str] = set()
         self._relist_at_s = 0.0
         self._known = KnownFiles(positions)
+        # Only the first listing lays files aside.
+        self._may_rest = may_rest
+        self._resting: dict[str, int] = {}
+        # The last listing, while all of it is dealt with.
+        self._listed: dict[str, int] | None = None
 
     def hint(self, names: Iterable[str]) -> None:
         """These names may have changed; an unknown one means that the folder has."""
@@ -132,7 +149,8 @@ class Catalog:
             if file is not None:
                 self.work.add(file)
             elif name not in self._ignored_names:
-                self.relist = True
+                self._resting.pop(name, None)
+                self._list_all_again()
 
     def suspect_all(self) -> None:
         """Anything may have changed: list the folder and stat every file."""
@@ -142,6 +160,7 @@ class Catalog:
     def begin_round(self, now_s: float) -> list[TailedFile]:
         """The files to read, oldest first, each stat-ed after every later one."""
         self.due_s = None
+        self.rouse(now_s, ROUSED_FILES_MAX)
         self._list_when_changed(now_s)
         for _ in range(ROUND_ATTEMPTS):
             if self.order:
@@ -150,9 +169,33 @@ class Catalog:
             self._stat_newest_first(now_s)
             if not self._list_when_changed(now_s):
                 break
+        if self._resting:
+            self.due_at(now_s)
         ready = [file for file in tuple(self.work) if self._has_work(file, now_s)]
         ready.sort(key=_order_of)
         return ready
+
+    def rouse(self, now_s: float, files_max: int) -> None:
+        """Take in up to `files_max` of the files that rest since the start, the newest first."""
+        if not self._resting:
+            return
+        names = list(islice(self._resting.items(), files_max))
+        for name, _ in names:
+            del self._resting[name]
+        entries, ignored = sort_names(names)
+        if self._adopt(entries, now_s) or ignored:
+            # One of them went away: the listing says which.
+            self._list_all_again()
+        self._sort()
+
+    def _list_all_again(self) -> None:
+        self.relist = True
+        self._listed = None
+
+    @property
+    def resting(self) -> int:
+        """How many finished files were not looked at yet since the start."""
+        return len(self._resting)
 
     def due_at(self, moment_s: float) -> None:
         """Something has to be looked at again at `moment_s`, hint or not."""
@@ -174,7 +217,7 @@ class Catalog:
     def vanished(self, file: TailedFile) -> None:
         """Another file, or none, has this name now."""
         file.stale = True
-        self.relist = True
+        self._list_all_again()
 
     def reset(self, file: TailedFile, reason: str) -> None:
         """Read the file from its first byte; silent when the position was only inherited by inode."""
@@ -187,18 +230,18 @@ class Catalog:
     def confirm(self, file: TailedFile, mtime_ns: int) -> None:
         """The bytes agree with an inherited position: it is owed under the new name."""
         file.inherited = False
-        device, inode = file.identity.device, file.identity.inode
-        self.carried.append(
-            SourcePosition(
-                symbol=self._symbol,
-                source=SOURCE_KIND,
-                name=file.name,
-                device=device,
-                inode=inode,
-                offset=file.offset,
-                marker=file.marker,
-                mtime_ns=mtime_ns,
-            )
+        self.carried.append(self._position_of(file, file.offset, file.marker, mtime_ns))
+
+    def _position_of(self, file: TailedFile, offset: int, marker: str, mtime_ns: int) -> SourcePosition:
+        return SourcePosition(
+            symbol=self._symbol,
+            source=SOURCE_KIND,
+            name=file.name,
+            device=file.identity.device,
+            inode=file.identity.inode,
+            offset=offset,
+            marker=marker,
+            mtime_ns=mtime_ns,
         )
 
     def _has_work(self, file: TailedFile, now_s: float) -> bool:
@@ -254,25 +297,48 @@ class Catalog:
         return changed
 
     def _list(self, now_s: float) -> bool:
-        names = list_names(self.folder) if self.sign is not None else []
+        listed = dict(list_names(self.folder)) if self.sign is not None else {}
+        if listed == self._listed and not self._unusable:
+            return False
+        self._listed = listed
         fresh: list[tuple[str, int]] = []
         gone = dict(self._files)
-        for name, inode in names:
+        resting = self._resting
+        for name, inode in listed.items():
             file = gone.get(name)
             if file is not None and file.entry_inode == inode and not file.stale:
                 del gone[name]
-            else:
+            elif resting.get(name) != inode:
                 fresh.append((name, inode))
+        self._resting = {name: inode for name, inode in resting.items() if listed.get(name) == inode}
+        fresh = self._lay_aside(fresh)
         entries, ignored = sort_names(fresh)
         for name in ignored.keys() - self._ignored_names:
             self.ignored[ignored[name]] += 1
         self._ignored_names = set(ignored)
         for file in gone.values():
             self._forget(file)
-        adopted = self._adopt(entries, now_s)
-        if gone or adopted:
-            self.order = sorted(self._files.values(), key=_order_of)
-        return bool(gone) or adopted
+        unusable = self._adopt(entries, now_s)
+        self.ignored["unreadable"] += len(unusable - self._unusable)
+        self._unusable = unusable
+        if not gone and len(unusable) == len(entries):
+            return False
+        self._sort()
+        return True
+
+    def _sort(self) -> None:
+        self.order = sorted(self._files.values(), key=_order_of)
+
+    def _lay_aside(self, names: list[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Let the files rest that were finished and cold when the last worker ended; the others are left.
+
+        To look at thousands of them would cost more than all the rest of a start.
+        """
+        if not self._may_rest or self.sign is None:
+            return names
+        self._may_rest = False
+        self._resting = self._known.cold(names, self.sign[0], HOT_FILES)
+        return [(name, inode) for name, inode in names if name not in self._resting]
 
     def _forget(self, file: TailedFile) -> None:
         """Drop a name, but remember how far its file was read."""
@@ -284,12 +350,11 @@ class Catalog:
         if file.skip is not None:
             offset, marker = file.skip.start, file.skip.marker
         at_end = file.finished and offset == identity.size
-        key = (identity.device, identity.inode)
-        self._known.remember(Known(file.name, key, offset, marker, identity.mtime_ns if at_end else 0))
+        self._known.remember(self._position_of(file, offset, marker, identity.mtime_ns if at_end else 0))
         self._known.trim()
 
-    def _adopt(self, entries: Sequence[Entry], now_s: float) -> bool:
-        """Take new names in, newest first, with the position their file is known to have."""
+    def _adopt(self, entries: Sequence[Entry], now_s: float) -> set[str]:
+        """Take names in, newest first, with the position their file is known to have; those it cannot."""
         unusable: set[str] = set()
         adopted: list[TailedFile] = []
         for entry in entries:
@@ -305,9 +370,7 @@ class Catalog:
         for file in adopted:
             if self._known.was_replaced(file.name):
                 self.resets["replaced"] += 1
-        self.ignored["unreadable"] += len(unusable - self._unusable)
-        self._unusable = unusable
-        return bool(adopted)
+        return unusable
 
     def _place(self, file: TailedFile) -> None:
         """Resume a file that is known by its inode; a finished one need not even be opened."""

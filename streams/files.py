@@ -24,7 +24,7 @@ _NO_TIME = 10**12
 OrderKey = tuple[int, str, int]
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class Candidate(msgspec.Struct, frozen=True, gc=False):
     """A name that is read, and where it stands among the others."""
 
     name: str

@@ -17,14 +17,14 @@ from streams.files import Candidate, candidate_of, ignored_reason
 FolderSign = tuple[int, int, int]
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One candidate. `inode` is the name's own: a symlink's, not its target's."""
 
     candidate: Candidate
     inode: int
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, frozen=True, gc=False):
     """A regular file as stat sees it."""
 
     device: int

@@ -13,7 +13,7 @@ import msgspec
 MARKER_BYTES = 64
 
 
-class SourcePosition(msgspec.Struct, frozen=True):
+class SourcePosition(msgspec.Struct, frozen=True, gc=False):
     """The durable position of one symbol in one file or table; one row per (symbol, source, name).
 
     JSONL: `offset` is the byte after the last committed line, `marker` the hash of the <= 64 bytes

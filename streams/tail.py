@@ -8,7 +8,10 @@ producer that appends to the old file and then to the new one is never overtaken
 
 What a round stats: the last 16 files by order, every file that a hint, the sweep or a listing named,
 and every file with unread bytes. Colder files rest on hints and on the sweep; a late append to one
-of them whose hint was lost may therefore be overtaken by newer files. It is never lost.
+of them whose hint was lost may therefore be overtaken by newer files. It is never lost. The same
+holds for the first rounds after a start: of the files that were finished before it, the 16 last
+named and the 16 last written are stat-ed at once, like every file that was not finished; the colder
+ones in the rounds that follow. A tail that ends with its input (`once`) stats all of them at once.
 """
 
 from __future__ import annotations
@@ -48,7 +51,13 @@ class Tail:
         self.symbol = symbol
         relative = f"ready/signal/{symbol}"
         own = (position for position in positions if position.source == SOURCE_KIND)
-        self.catalog = Catalog(str(signals_dir / relative), symbol, own, retry_s=settings.rescan_ms / 1_000)
+        self.catalog = Catalog(
+            str(signals_dir / relative),
+            symbol,
+            own,
+            retry_s=settings.rescan_ms / 1_000,
+            may_rest=not once,
+        )
         self._place_prefix = f"{relative}/"
         self._settings = settings
         self._quiet_s = settings.quiet_ms / 1_000
@@ -111,7 +120,9 @@ class Tail:
 
     def ends(self) -> list[SourcePosition]:
         """Where the whole lines of every file end now; moves nothing."""
-        self.catalog.begin_round(self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        self.catalog.begin_round(now_s)
+        self.catalog.rouse(now_s, self.catalog.resting)
         found = ((file.name, find_lines_end(file.path)) for file in self.catalog.order)
         return [self._end_position(name, end) for name, end in found if end is not None]
 

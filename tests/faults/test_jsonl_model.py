@@ -12,6 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -62,7 +63,7 @@ class TailMachine(RuleBasedStateMachine):
             shutil.rmtree(self.base)
 
     def _drain(self) -> None:
-        for _ in range(3):
+        for _ in range(3 + self.tail.catalog.resting):
             for name in list(self.rest):
                 self._finish(name)
             while self._read(1_000, 1_000):
@@ -122,7 +123,7 @@ class TailMachine(RuleBasedStateMachine):
             return
 
     def _read(self, limit: int, commit: int) -> bool:
-        self.tail.pull(limit)
+        self.tail.pull(limit, self.hints())
         batch = self.tail.take(limit)
         assert len(batch.records) <= limit
         self.seen += ids(batch)
@@ -148,6 +149,10 @@ class TailMachine(RuleBasedStateMachine):
     def crash(self) -> None:
         """Everything in memory is gone."""
         self._run()
+
+    def hints(self) -> list[str]:
+        """Every file is hot, so none needs a hint."""
+        return []
 
     @rule(name=names)
     def rotate(self, name: str) -> None:
@@ -194,5 +199,29 @@ class TailMachine(RuleBasedStateMachine):
         self.rest.pop(name, None)
 
 
+class RestingTailMachine(TailMachine):
+    """The same with files that rest after a crash: all but the last one, looked at one in a round."""
+
+    @initialize()
+    def begin(self) -> None:
+        """As before, with smaller numbers."""
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr("streams.catalog.HOT_FILES", 1)
+        self.patch.setattr("streams.catalog.ROUSED_FILES_MAX", 1)
+        super().begin()
+
+    def hints(self) -> list[str]:
+        """What the sweep tells of: it goes over the files that rest no more."""
+        return [file.name for file in self.tail.catalog.order]
+
+    def teardown(self) -> None:
+        """As before."""
+        super().teardown()
+        if hasattr(self, "patch"):
+            self.patch.undo()
+
+
 TestTail = TailMachine.TestCase
+TestRestingTail = RestingTailMachine.TestCase
+TestRestingTail.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestTail.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

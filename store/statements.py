@@ -217,3 +217,10 @@ EVENT_TIME = "SELECT at_ms FROM events WHERE seq >= ? ORDER BY seq LIMIT 1"
 EVENTS_OF = (
     "SELECT at_ms, from_state, to_state, reason FROM events WHERE seq >= ? AND execution_id = ? ORDER BY seq"
 )
+
+# Which positions there are, and those of files that are gone; a position that has moved on since stays.
+POSITION_PLACES = "SELECT name, device, inode, offset FROM source_positions WHERE symbol = ? AND source = ?"
+FORGET_POSITION = """
+DELETE FROM source_positions
+ WHERE symbol = ? AND source = ? AND name = ? AND device = ? AND inode = ? AND offset = ?
+"""

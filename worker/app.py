@@ -36,6 +36,7 @@ from worker.daemon import Daemon, WorkerProbe
 from worker.exits import Exit
 from worker.floor import Floor
 from worker.gate import Gate
+from worker.gone_files import GoneFiles
 from worker.http import BindError, bind_socket, serve
 from worker.lane import Lane
 from worker.logs import Log, configure
@@ -271,9 +272,17 @@ async def _assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         notifier=parts.notifier,
         clock=clock,
         started_s=parts.started_s,
+        gone_files=_gone_files(parts, writer) if source.kind == "jsonl" else None,
     )
     daemon.unsettled = ledger.unsettled_summary()
     return daemon
+
+
+def _gone_files(parts: Parts, writer: Writer) -> GoneFiles:
+    execution = parts.execution
+    return GoneFiles(
+        parts.store, writer, parts.clock, signals_dir=execution.signals_dir, symbols=execution.symbols
+    )
 
 
 async def _source(parts: Parts, ledger: Ledger, writer: Writer) -> Source:

@@ -22,6 +22,7 @@ from store.records import Share
 from streams.choice import ignored_newer_sources
 from streams.source import Source
 from worker.floor import Floor
+from worker.gone_files import GoneFiles
 from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
@@ -61,6 +62,7 @@ class Daemon:
         notifier: Notifier,
         clock: Clock,
         started_s: float,
+        gone_files: GoneFiles | None = None,
     ) -> None:
         self.execution = execution
         self.floor = floor
@@ -72,6 +74,7 @@ class Daemon:
         self.recovery_s: float | None = None
         self.ignored_sources: Sequence[str] = ()
         self.unsettled: Sequence[tuple[str, State, int, int]] = ()
+        self._gone_files = gone_files
         self._ledger = ledger
         self._log = log
         self._notifier = notifier
@@ -231,7 +234,7 @@ class Daemon:
                 self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
 
     async def _keep_house_seldom(self) -> None:
-        """Now and then: sources that nobody reads, and files that nobody keeps."""
+        """Now and then: sources that nobody reads, and what nobody needs any more."""
         prune_at_s = -math.inf
         while True:
             await self.clock.sleep(SELDOM_S)
@@ -240,10 +243,20 @@ class Daemon:
             )
             self.metrics.set_sources_ignored(len(self.ignored_sources))
             self._tell("source_ignored", ", ".join(self.ignored_sources) or None)
-            if self.execution.keep_days is not None and self.clock.monotonic_s() >= prune_at_s:
+            if self.clock.monotonic_s() >= prune_at_s:
                 prune_at_s = self.clock.monotonic_s() + PRUNE_S
-                await self.projector.prune(self.execution.keep_days)
-                self._log.prune(self.execution.keep_days)
+                await self._prune()
+
+    async def _prune(self) -> None:
+        """Let go of what is no longer needed."""
+        if self.execution.keep_days is not None:
+            await self.projector.prune(self.execution.keep_days)
+            self._log.prune(self.execution.keep_days)
+        if self._gone_files is not None:
+            forgotten = await self._gone_files.forget()
+            if forgotten:
+                self._log.event("positions_forgotten", count=forgotten)
+            self._tell("positions_kept", self._gone_files.trouble)
 
     def _projection_lag_s(self) -> float:
         since_ms = self.projector.behind_since_ms

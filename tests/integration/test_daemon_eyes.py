@@ -9,13 +9,14 @@ from typing import Any
 
 import aiosqlite
 import pytest
+from rig import rows as rig
 from rig.floor import signal
 from rig.process import Process
 from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
 from store.projector import READ_S_MAX
-from worker.daemon import HOUSEKEEPING_S, SILENCE_S_MAX, WorkerProbe
+from worker.daemon import HOUSEKEEPING_S, PRUNE_S, SELDOM_S, SILENCE_S_MAX, WorkerProbe
 
 
 @in_virtual_time
@@ -67,3 +68,22 @@ async def test_outputs_that_wait_for_the_store_are_alive(tmp_path: Path) -> None
         waiting.cancel()
 
     assert alive is None
+
+
+@in_virtual_time
+async def test_positions_of_deleted_files_are_forgotten_by_the_running_daemon(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    folder = tmp_path / "ready" / "signal" / "BTCUSDT"
+    folder.mkdir(parents=True)
+    (folder / "signals_20231114_2201.jsonl").write_text("")
+    async with Process(tmp_path, clock, ScriptedAdapter(clock), {"BTCUSDT": []}) as process:
+        await process.worker.writer.commit(rig.share(positions=[rig.position(3)]))
+        await clock.sleep(PRUNE_S)
+        before = process.worker.ledger.positions("BTCUSDT", "jsonl")
+        await clock.sleep(3 * SELDOM_S)
+        after = process.worker.ledger.positions("BTCUSDT", "jsonl")
+        told = process.named("positions_forgotten")
+
+    assert [position.name for position in before] == ["a.jsonl"]
+    assert after == []
+    assert [one["count"] for one in told] == [1]

@@ -16,6 +16,7 @@ from streams.position import SourcePosition
 from streams.signal import Record
 from streams.source import Feed, SourceCounters
 from worker.daemon import Daemon
+from worker.gone_files import GoneFiles
 from worker.notify import Notifier
 
 
@@ -75,6 +76,9 @@ class Process:
             notifier=Notifier(None, None),
             clock=clock,
             started_s=clock.monotonic_s(),
+            gone_files=GoneFiles(
+                worker.store, worker.writer, clock, signals_dir=folder, symbols=list(inputs)
+            ),
         )
 
     async def __aenter__(self) -> Process:

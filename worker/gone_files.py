@@ -74,7 +74,7 @@ class GoneFiles:
         missed: dict[str, float] = {}
         gone: list[Place] = []
         for place in self._without_file(symbol):
-            if len(missed) >= room:
+            if len(missed) - len(gone) >= room:
                 break
             since_s = missed[place.name] = before.get(place.name, now_s)
             if now_s - since_s >= GONE_S:

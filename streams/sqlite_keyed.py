@@ -92,7 +92,8 @@ class KeyedCursor:
         recount_ms: int,
         clock: Clock,
     ) -> None:
-        self._symbol = symbol
+        # The producer may write small letters; mixed ones would cost a scan of the index.
+        self._symbols = (symbol, symbol.lower())
         self._depth = depth or _NOTHING
         self._counters = counters
         self._lookback_ms = lookback_ms
@@ -151,9 +152,9 @@ class KeyedCursor:
     async def end(self, reader: Reader) -> Mark | None:
         """Offset, marker and detail behind everything that is there; None when there is nothing."""
         rows = await reader.rows(
-            f"SELECT ts_ms, signal_id FROM {TABLE} WHERE symbol = ? AND ts_ms <= ?"
+            f"SELECT ts_ms, signal_id FROM {TABLE} WHERE symbol IN (?, ?) AND ts_ms <= ?"
             " ORDER BY ts_ms DESC, signal_id DESC LIMIT 1",
-            (self._symbol, TS_MS_MAX),
+            (*self._symbols, TS_MS_MAX),
         )
         if not rows:
             return None
@@ -166,7 +167,8 @@ class KeyedCursor:
         if key == _START:
             return
         rows = await reader.rows(
-            f"SELECT 1 FROM {TABLE} WHERE symbol = ? AND ts_ms = ? AND signal_id = ?", (self._symbol, *key)
+            f"SELECT 1 FROM {TABLE} WHERE symbol IN (?, ?) AND ts_ms = ? AND signal_id = ?",
+            (*self._symbols, *key),
         )
         if not rows:
             self._counters.resets["rebuilt"] += 1
@@ -220,8 +222,8 @@ class KeyedCursor:
             return
         floor = max(depth.floor, self._floor_for(depth.key))
         sunk = await reader.number(
-            f"SELECT count(*) FROM {TABLE} WHERE symbol = ? AND ts_ms >= ? AND ts_ms < ?",
-            (self._symbol, depth.floor, floor),
+            f"SELECT count(*) FROM {TABLE} WHERE symbol IN (?, ?) AND ts_ms >= ? AND ts_ms < ?",
+            (*self._symbols, depth.floor, floor),
         )
         self._depth = Depth(depth.key, floor, depth.below + sunk, depth.expected - sunk, depth.floor_min)
 
@@ -234,8 +236,8 @@ class KeyedCursor:
     async def _between(
         self, reader: Reader, after: Key, ts_ms_max: int | None, limit: int, *, up_to: Key | None = None
     ) -> list[Row]:
-        bounds = "symbol = ? AND (ts_ms, signal_id) > (?, ?)"
-        parameters: list[object] = [self._symbol, *after]
+        bounds = "symbol IN (?, ?) AND (ts_ms, signal_id) > (?, ?)"
+        parameters: list[object] = [*self._symbols, *after]
         if ts_ms_max is not None:
             bounds += " AND ts_ms <= ?"
             parameters.append(ts_ms_max)
@@ -249,13 +251,14 @@ class KeyedCursor:
 
     async def _count_below(self, reader: Reader, floor: int) -> int:
         return await reader.number(
-            f"SELECT count(*) FROM {TABLE} WHERE symbol = ? AND ts_ms < ?", (self._symbol, floor)
+            f"SELECT count(*) FROM {TABLE} WHERE symbol IN (?, ?) AND ts_ms < ?", (*self._symbols, floor)
         )
 
     async def _count_from(self, reader: Reader, floor: int, key: Key) -> int:
         return await reader.number(
-            f"SELECT count(*) FROM {TABLE} WHERE symbol = ? AND ts_ms >= ? AND (ts_ms, signal_id) <= (?, ?)",
-            (self._symbol, floor, *key),
+            f"SELECT count(*) FROM {TABLE} WHERE symbol IN (?, ?) AND ts_ms >= ?"
+            " AND (ts_ms, signal_id) <= (?, ?)",
+            (*self._symbols, floor, *key),
         )
 
     def _floor_for(self, key: Key) -> int:

@@ -223,3 +223,22 @@ async def test_in_whatever_order_rows_come_none_is_lost(
 
     assert found == written
     await close(source, producer)
+
+
+async def test_small_letters_are_read_like_capitals_and_stay_counted(
+    producer: Producer, source: SqliteSource, clock: ManualClock
+) -> None:
+    feed = source.feed(BTC, [])
+    written = producer.write([0, 2 * MINUTE_MS]) + producer.write([MINUTE_MS, 30 * MINUTE_MS], BTC.lower())
+    producer.write([MINUTE_MS], ETH.lower())
+
+    first = await times(feed, 1)
+    late = producer.write([29 * MINUTE_MS], BTC.lower())
+    second = await times(feed)
+    clock.pass_s(600)
+
+    assert first == sorted(written)
+    assert second == late
+    assert await times(feed) == []
+    assert source.counters.resets["rescan"] == 0
+    await close(source, producer)

@@ -142,6 +142,11 @@ class Log:
         """`secret` never appears in any line from now on."""
         self.redactor.add(secret)
 
+    @property
+    def shows_debug(self) -> bool:
+        """Whether `debug` writes anything, for those who would have to make many lines."""
+        return self._threshold <= LEVELS["debug"]
+
     def debug(self, name: str, /, **fields: object) -> None:
         """An event for whoever looks for a bug."""
         if self._threshold <= 10:

@@ -26,6 +26,8 @@ NO_REASON = "none"
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
 THROTTLE_REASONS = ("rate", "concurrency")
+# The skips that are a denial of what would have been an order.
+PRE_DENY_REASONS = ("cooldown", "halted")
 RESET_REASONS = ("truncated", "replaced", "inode_reused", "marker", "rebuilt", "rescan")
 
 LAG_MS_BOUNDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
@@ -195,7 +197,7 @@ class Metrics:
         self._ignored = Tally(SOURCE_IGNORED)
         self._lag = BatchHistogram(LAG, LAG_MS_BOUNDS)
         self._queue_len = Tally(QUEUE_LEN)
-        self._pre_denied = Tally(PRE_DENY)
+        self._pre_denied = Tally(PRE_DENY, [(reason,) for reason in PRE_DENY_REASONS])
         self._throttled = Tally(THROTTLE, [(reason,) for reason in THROTTLE_REASONS])
         self._rate_limit = Tally(RATE_LIMIT)
         self._in_flight = Tally(CONCURRENCY)

@@ -76,6 +76,7 @@ def test_known_label_sets_start_at_zero() -> None:
     assert samples['execution_signals_total{symbol="BTCUSDT"}'] == 0
     assert samples['execution_malformed_total{reason="not_json"}'] == 0
     assert samples['execution_source_reset_total{reason="rebuilt"}'] == 0
+    assert samples['executor_pre_deny_total{reason="cooldown"}'] == 0
     assert samples["execution_retry_total"] == 0
 
 

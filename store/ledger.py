@@ -13,7 +13,6 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from hashlib import blake2b
 
 from msgspec.structs import astuple
@@ -24,7 +23,8 @@ from store.binding import alike, event_values, flat, move_values, never_sent, ro
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplacedError, StoreWriteError
 from store.lifecycle import State, may_move
-from store.records import Move, Position, Receipt, Reservation, Share, Unsettled
+from store.reads import Reads
+from store.records import Move, Receipt, Reservation, Share
 
 # Faults of one share's data, not of the store: values that cannot be bound, and SQLite's codes for
 # statements that cannot work on them. Every other code is the disk's or the file's.
@@ -41,7 +41,7 @@ FAILURES_MAX = 2
 _BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-class Ledger:
+class Ledger(Reads):
     """All writes of one store. Not safe for concurrent use: one thread owns it."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -64,8 +64,10 @@ class Ledger:
 
     def intact(self) -> bool:
         """Whether the database, its WAL and the locked folder are still the ones that were opened."""
+        if not self._store.lock.intact():
+            return False
         try:
-            return self._store.lock.intact() and self._identities() == self._watched
+            return self._identities() == self._watched
         except OSError:
             return False
 
@@ -94,13 +96,11 @@ class Ledger:
         self._receipts: list[Receipt] = []
         connection = self._connection
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            if connection.execute(sql.COUNT_COMMIT, (self._store.epoch,)).rowcount != 1:
-                raise FencedError(
-                    f"store {self._store.path} was taken over by a newer worker: this one stops"
-                )
-            self._now_ms = max(self._clock.wall_ms(), self._now_ms)
-            self._receipts = [self._write(share) for share in shares]
+            self._begin()
+            if len(shares) == 1:
+                self._receipts = [self._write_only(shares[0])]
+            else:
+                self._receipts = [self._write(share) for share in shares]
             crash_point("in_reserve")
             connection.execute("COMMIT")
         except BaseException:
@@ -108,6 +108,12 @@ class Ledger:
                 connection.execute("ROLLBACK")
             raise
         return self._receipts
+
+    def _begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+        if self._connection.execute(sql.COUNT_COMMIT, (self._store.epoch,)).rowcount != 1:
+            raise FencedError(f"store {self._store.path} was taken over by a newer worker: this one stops")
+        self._now_ms = max(self._clock.wall_ms(), self._now_ms)
 
     def _after_failure(self, error: sqlite3.Error) -> list[Receipt]:
         """A commit failed: find out whether it happened, by the counter that it would have moved."""
@@ -140,6 +146,17 @@ class Ledger:
         return StoreError(
             f"store {self._store.path} {why}, at last with {error}: check the disk, then start again"
         )
+
+    def _write_only(self, share: Share) -> Receipt:
+        """Without a savepoint: an order waits for this commit, and nobody else's share is in it."""
+        try:
+            return self._apply(share)
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            if not _is_of_share(error):
+                raise
+            self._connection.execute("ROLLBACK")
+            self._begin()
+            return self._apply_singly(share)
 
     def _write(self, share: Share) -> Receipt:
         connection = self._connection
@@ -337,57 +354,6 @@ class Ledger:
         ):
             if rows:
                 self._connection.executemany(statement, rows)
-
-    def unsettled(self, symbol: str) -> list[Unsettled]:
-        """The rows of `symbol` without a final outcome, oldest first."""
-        return [
-            Unsettled(
-                row_id=row[0],
-                symbol=row[1],
-                signal_id=row[2],
-                signal_ts_ms=row[3],
-                state=State(row[4]),
-                client_order_id=row[5],
-                order_json=row[6],
-                side=row[7],
-                meta_json=row[8],
-                reserved_ms=row[9],
-            )
-            for row in self._connection.execute(sql.UNSETTLED, (symbol,)).fetchall()
-        ]
-
-    def unsettled_summary(self) -> list[tuple[str, State, int, int]]:
-        """(symbol, state, rows, oldest reserved_ms) of everything that is not final."""
-        rows = self._connection.execute(sql.UNSETTLED_SUMMARY).fetchall()
-        return [(symbol, State(state), count, oldest) for symbol, state, count, oldest in rows]
-
-    def row_of(self, client_order_id: str) -> tuple[int, State] | None:
-        """Row id and state of the execution with this client order id."""
-        row = self._connection.execute(sql.BY_CLIENT_ORDER_ID, (client_order_id,)).fetchone()
-        return (row[0], State(row[1])) if row else None
-
-    def quantity_of(self, row_id: int) -> Decimal:
-        """The quantity on record: ordered, or filled so far once there is a fill."""
-        row = self._connection.execute(sql.QUANTITY_OF, (row_id,)).fetchone()
-        return Decimal(row[0] or 0)
-
-    def positions(self, symbol: str, source: str) -> list[Position]:
-        """The durable source positions of one lane."""
-        return [Position(*row) for row in self._connection.execute(sql.POSITIONS, (symbol, source))]
-
-    def get_high_water_ts(self, symbol: str) -> int | None:
-        """The greatest signal time ever read for `symbol`, for people; it decides nothing."""
-        row = self._connection.execute(sql.LANE_OF, (symbol,)).fetchone()
-        return int(row[0]) if row else None
-
-    def last_order_ts_ms(self, symbol: str) -> int:
-        """The signal time of the last order of `symbol`; 0 when there was none."""
-        row = self._connection.execute(sql.LANE_OF, (symbol,)).fetchone()
-        return int(row[1]) if row else 0
-
-    def stamps(self) -> dict[str, str]:
-        """What this store belongs to."""
-        return dict(self._connection.execute(sql.STAMPS).fetchall())
 
     def close(self) -> None:
         """Checkpoint, close the database and give the folder free."""

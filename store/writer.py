@@ -42,23 +42,43 @@ class Writer:
         self._on_work = on_work
         self._waiting: list[Waiting] = []
         self._busy = False
+        self._jobs = 0  # what the store's thread has to do
         self._retry: asyncio.Task[None] | None = None
         self._dead: StoreError | None = None
         self.trouble: str | None = None
         self.commits = 0
 
-    async def commit(self, share: Share) -> Receipt:
+    async def commit(self, share: Share, *, at_once: bool = False) -> Receipt:
         """Return once the share is on disk; waits for as long as the disk refuses.
 
+        `at_once` is for a small share that an order waits for: when the store's thread has nothing to do
+        it is written on the event loop itself, because waking a thread and being woken by it takes about
+        as long as the write. The caller knows that nothing else needs the loop just now.
         Raises the StoreError that stops this worker. Cancelling gives up the wait, not the write.
         """
         if self._dead is not None:
             raise self._dead
+        if at_once and self._jobs == 0 and (receipt := self._write_here(share)) is not None:
+            return receipt
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((share, future))
         if not self._busy:
             self._begin()
         return await future
+
+    def _write_here(self, share: Share) -> Receipt | None:
+        """None when the disk refused: then the share waits for it like any other."""
+        try:
+            receipt = self._ledger.commit([share])[0]
+        except StoreWriteError:
+            return None
+        except StoreError as error:
+            self._dead = error
+            raise
+        self.commits += 1
+        # Told when the loop turns next: an order that is due leaves first.
+        asyncio.get_running_loop().call_soon(self._on_commit, receipt.took_s)
+        return receipt
 
     def _begin(self) -> None:
         """Write what waits. By callback: a task for each commit would cost every order a turn of the loop."""
@@ -69,8 +89,19 @@ class Writer:
     def _try(self, taken: list[Waiting]) -> None:
         self._on_work(True)
         shares = [share for share, _ in taken]
-        job = asyncio.get_running_loop().run_in_executor(self._executor, self._ledger.commit, shares)
-        job.add_done_callback(lambda done: self._landed(taken, done))
+        self._job(lambda: self._ledger.commit(shares)).add_done_callback(
+            lambda done: self._landed(taken, done)
+        )
+
+    def _job(self, function: Callable[[], T]) -> asyncio.Future[T]:
+        """Run in the store's thread."""
+        job = asyncio.get_running_loop().run_in_executor(self._executor, function)
+        self._jobs += 1
+        job.add_done_callback(self._job_done)
+        return job
+
+    def _job_done(self, job: asyncio.Future[T]) -> None:
+        self._jobs -= 1
 
     def _landed(self, taken: list[Waiting], job: asyncio.Future[list[Receipt]]) -> None:
         error = job.exception()
@@ -109,7 +140,8 @@ class Writer:
 
     async def call(self, function: Callable[[], T]) -> T:
         """Run a read of the ledger in the store's thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        # Shielded: a cancelled future would look done while the thread is still at it.
+        return await asyncio.shield(self._job(function))
 
     def intact(self) -> bool:
         """Whether the store's files are still in place; cheap, for the moment just before a send."""

@@ -12,6 +12,7 @@ and one turn of the sweep (128 files per `rescan_ms`) for a late append to a col
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from streams.wake import Watcher, open_watcher
 
 NEWEST_FILES = 2
 CALM_POLLS = 5
+# More named files than these at once are a backlog, and are read in a thread.
+HINTS_ON_LOOP_MAX = 2
 # After a change that no hint told of (a network mount, say), hints are not relied on for this long.
 DISTRUST_S = 60.0
 # 128 stats cost less than a millisecond; 5 000 finished files are all looked at within 40 rescans.
@@ -68,7 +71,9 @@ class JsonlFeed:
         return not self._woken.is_set() and (self._hop is None or self._hop.done())
 
     async def read(self, limit: int) -> JsonlBatch:
-        """See `Feed.read`. One thread hop, none while records of an earlier one are left.
+        """See `Feed.read`. One thread hop, none while records of an earlier one are left, and none for
+        what a hint has just named: those bytes were written a moment ago and come from memory, while a
+        hop there and back costs more than reading them.
 
         May be cancelled: what the hop reads is handed out by the next call.
         """
@@ -80,8 +85,11 @@ class JsonlFeed:
                 break
             self._woken.clear()
             hints, self._hints = self._hints, set()
-            self._hop = asyncio.ensure_future(self._pull(limit, hints))
-            await self._land(self._hop)
+            if hints and len(hints) <= HINTS_ON_LOOP_MAX and not self.tail.unfinished:
+                self.tail.pull(limit, hints)
+            else:
+                self._hop = asyncio.ensure_future(self._pull(limit, hints))
+                await self._land(self._hop)
             if self.tail.ready or not self.tail.unfinished:
                 break
         batch = self.tail.take(limit)
@@ -113,11 +121,30 @@ class JsonlFeed:
 
     def state(self) -> FeedState:
         """See `Feed.state`."""
+        fault = self._fault()
+        waiting_for = fault
+        if fault is None and self.tail.catalog.sign is None:
+            waiting_for = f"folder {self.tail.catalog.folder} does not exist yet: the producer makes it"
+        return FeedState(waiting_for, self.tail.backlog_bytes, self._last_read_ms, fault)
+
+    def _fault(self) -> str | None:
+        """What is there and cannot be read, with what to do."""
         catalog = self.tail.catalog
-        waiting_for = None
         if catalog.sign is None:
-            waiting_for = f"folder {catalog.folder} does not exist yet: the producer makes it"
-        return FeedState(waiting_for, self.tail.backlog_bytes, self._last_read_ms)
+            if os.path.isfile(catalog.folder):
+                return f"{catalog.folder} is a file, must be a folder: move it away"
+            return None
+        if not os.access(catalog.folder, os.R_OK | os.X_OK):
+            return f"folder {catalog.folder} cannot be listed: let this user read it"
+        # A copy in one step: the thread of a hop may be at work in the set.
+        closed = sorted(file.name for file in tuple(catalog.work) if file.retry_s is not None)
+        if not closed:
+            return None
+        if len(closed) == 1:
+            return f"{catalog.folder}/{closed[0]} cannot be read: let this user read it"
+        return (
+            f"{catalog.folder}/{closed[0]} and {len(closed) - 1} more cannot be read: let this user read them"
+        )
 
     def hint(self, name: str | None) -> None:
         """The file called `name`, or with None anything, may have changed."""

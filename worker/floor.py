@@ -17,6 +17,9 @@ from worker.report import Report
 from worker.resolver import NotSentRetry, Resolver
 from worker.rows import RowBuilder
 
+# A larger share is a backlog: it is written while the next one is read.
+URGENT_ORDERS_MAX = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Floor:
@@ -46,3 +49,8 @@ class Taken:
     orders: list[tuple[int, Pending]] = field(default_factory=list)  # (index of reservation, order)
     malformed: list[Malformed] = field(default_factory=list)
     permits: int = 0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it is a few orders and nothing else: each of them waits for this commit."""
+        return 0 < self.permits == self.records <= URGENT_ORDERS_MAX

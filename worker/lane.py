@@ -45,13 +45,7 @@ class Lane:
     """Runs one symbol. `stop` ends it after the order in flight has been settled."""
 
     def __init__(
-        self,
-        floor: Floor,
-        feed: Feed,
-        pulse: Pulse,
-        *,
-        start_ms: int | None,
-        last_order_ts_ms: int,
+        self, floor: Floor, feed: Feed, pulse: Pulse, *, start_ms: int | None, last_order_ts_ms: int
     ) -> None:
         self.symbol = feed.symbol
         self.queue_len = 0
@@ -197,10 +191,12 @@ class Lane:
         )
         self._moves = []
         crash_point("before_reserve")
-        receipt = await self._commit(share)
+        at_once = taken.is_urgent and not floor.report.in_flight
+        receipt = await self._commit(share, at_once=at_once)
         crash_point("after_reserve")
         self._accept(taken, receipt)
-        floor.report.committed(share, receipt)
+        # Told when the loop turns next: an order that is due leaves first.
+        asyncio.get_running_loop().call_soon(floor.report.committed, share, receipt)
 
     def _accept(self, taken: Taken, receipt: Receipt) -> None:
         """Queue the orders whose rows are new, and only those."""
@@ -372,10 +368,10 @@ class Lane:
         self._floor.report.committed(share, receipt)
         return not receipt.refused
 
-    async def _commit(self, share: Share) -> Receipt:
+    async def _commit(self, share: Share, *, at_once: bool = False) -> Receipt:
         """Wait for the disk for as long as it takes; meanwhile the writer shows the life, not the lane."""
         self._pulse.waits(math.inf)
-        receipt = await self._floor.writer.commit(share)
+        receipt = await self._floor.writer.commit(share, at_once=at_once)
         self._pulse.turn()
         return receipt
 

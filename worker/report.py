@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
 from config.seams import Clock
 from store.lifecycle import TERMINAL_STATES, State, status_of
-from store.records import Receipt, Share
+from store.records import Receipt, Reservation, Share
 from worker.gate import Pending
 from worker.logs import Log
-from worker.metrics import NO_REASON, Metrics
+from worker.metrics import NO_REASON, PRE_DENY_REASONS, Metrics
 from worker.planning import Skip
 
 # A burst of more orders than this is told in one line.
@@ -35,12 +36,18 @@ class Report:
         ]
         results = Counter(status_of(row.state, has_fills=False) for row in new)
         refused = {(move.row_id, move.after) for move, _ in receipt.refused}
-        results.update(
-            status_of(move.after, has_fills=move.has_fills)
+        moved = [
+            move
             for move in share.moves
             if (move.after in TERMINAL_STATES or move.after is State.UNKNOWN)
             and (move.row_id, move.after) not in refused
-        )
+        ]
+        results.update(status_of(move.after, has_fills=move.has_fills) for move in moved)
+        denied = Counter([row.error_code for row in new])
+        denied.update([move.error_code for move in moved])
+        for reason in PRE_DENY_REASONS:
+            if denied[reason]:
+                metrics.pre_denied(reason, denied[reason])
         for status, count in results.items():
             if status != "pending":
                 metrics.results(status, count)
@@ -49,6 +56,7 @@ class Report:
             now_ms = self._clock.wall_ms()
             self.last_lag_ms = now_ms - new[-1].signal_ts_ms
             metrics.lags_ms([now_ms - row.signal_ts_ms for row in new])
+            self._skipped(new)
         if receipt.duplicates:
             metrics.duplicates(receipt.duplicates)
         if receipt.conflicts:
@@ -57,6 +65,16 @@ class Report:
             metrics.malformed(reason, count)
         metrics.dead_letters(receipt.dead_letters)
         self._tell_faults(share, receipt)
+
+    def _skipped(self, new: Sequence[Reservation]) -> None:
+        """Tell each skip, where every line is wanted."""
+        if not self.log.shows_debug:
+            return
+        for row in new:
+            if row.state is State.SKIPPED:
+                self.log.debug(
+                    "signal_skipped", symbol=row.symbol, signal_id=row.signal_id, code=row.error_code
+                )
 
     def _tell_faults(self, share: Share, receipt: Receipt) -> None:
         for index in receipt.reused:

@@ -137,6 +137,32 @@ class RowBuilder:
         wire_id: str | None = None,
         order: Order | None = None,
     ) -> Reservation:
+        place = signal.place
+        return Reservation(
+            signal.ts_ms,
+            signal.symbol,
+            signal.signal_id,
+            signal.id_given,
+            state,
+            side,
+            signal.gate_passed,
+            self._run_source,
+            self._meta(signal, wire_id, now_ms),
+            place.file,
+            place.offset,
+            place.length,
+            signal.score,
+            order_id,
+            qty,
+            price,
+            signal.guard_reason or None,
+            error_code,
+            error_msg,
+            wire_id,
+            None if order is None else _encode(order).decode(),
+        )
+
+    def _meta(self, signal: Signal, wire_id: str | None, now_ms: int) -> str:
         # By position, as in _context: mode, adapter and client order id, then what the signal says.
         meta = Meta(
             self._mode,
@@ -153,30 +179,7 @@ class RowBuilder:
             signal.warmup,
             signal.consistency,
         )
-        place = signal.place
-        return Reservation(
-            signal.ts_ms,
-            signal.symbol,
-            signal.signal_id,
-            signal.id_given,
-            state,
-            side,
-            signal.gate_passed,
-            self._run_source,
-            _encode(meta).decode(),
-            place.file,
-            place.offset,
-            place.length,
-            signal.score,
-            order_id,
-            qty,
-            price,
-            signal.guard_reason or None,
-            error_code,
-            error_msg,
-            wire_id,
-            None if order is None else _encode(order).decode(),
-        )
+        return _encode(meta).decode()
 
 
 def pending_of(row: Unsettled) -> Pending:

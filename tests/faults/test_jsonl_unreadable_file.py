@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonl_folder import SETTINGS, SignalFolder, line, read, read_all
 
+from streams.jsonl import JsonlFeed
 from streams.tail import counts_of
 
 OLD = "signals_20251115_1600.jsonl"
@@ -128,3 +129,40 @@ def test_a_count_that_is_being_summed_up_is_not_disturbed_by_a_new_reason(tmp_pa
     assert rest[0] == [("tmp", 1), ("gz", 1), ("foreign", 1), ("unreadable", 0)]
     resets, ignored = counts_of([tail, tail])
     assert (resets["truncated"], ignored["part"], ignored["unreadable"]) == (2, 2, 0)
+
+
+def test_a_file_that_cannot_be_opened_is_a_fault_until_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = SignalFolder(tmp_path)
+    folder.append(OLD, line(1))
+    tail = folder.tail()
+    feed = JsonlFeed(tail, folder.clock, poll_s=0.05)
+
+    def refuse(path: str, flags: int) -> int:
+        raise PermissionError(13, "denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.burst.os.open", refuse)
+        read_all(tail)
+    closed = feed.state()
+    folder.clock.now_s += RETRY_S
+    read_all(tail)
+
+    assert closed.fault == closed.waiting_for
+    assert closed.fault == f"{folder.path}/{OLD} cannot be read: let this user read it"
+    assert feed.state().fault is None
+
+
+def test_a_folder_that_is_a_file_is_a_fault_and_one_that_is_not_there_is_none(tmp_path: Path) -> None:
+    folder = SignalFolder(tmp_path)
+    tail = folder.tail()
+    feed = JsonlFeed(tail, folder.clock, poll_s=0.05)
+    folder.path.rmdir()
+    read_all(tail)
+    absent = feed.state()
+    folder.path.write_text("")
+
+    assert absent.fault is None
+    assert absent.waiting_for is not None
+    assert feed.state().fault == f"{folder.path} is a file, must be a folder: move it away"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rig.floor import UNLIMITED, Worker, signal
+from rig.floor import UNLIMITED, Worker, drain, signal
 from rig.scripted_adapter import ScriptedAdapter, fills, is_not_sent
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
@@ -50,3 +50,26 @@ async def test_a_move_that_the_store_refused_is_no_outcome(tmp_path: Path) -> No
         )
 
     assert worker.metrics.totals()["success_count"] == 0
+
+
+@in_virtual_time
+async def test_what_a_cooldown_or_a_halt_denied_is_counted_and_each_skip_is_told(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    first = await drain(
+        tmp_path,
+        clock,
+        ScriptedAdapter(clock),
+        signal(0),
+        signal(1, cooldown_ms=60_000),
+        signal(2, score=0.1),
+    )
+    (tmp_path / "HALT").write_text("")
+    second = await drain(tmp_path, clock, ScriptedAdapter(clock), *map(signal, range(5)))
+
+    told = [one for one in first.events() if one["event"] == "signal_skipped"]
+    assert [(one["signal_id"], one["code"]) for one in told] == [
+        ("BTCUSDT-1", "cooldown"),
+        ("BTCUSDT-2", "below_threshold"),
+    ]
+    assert first.metrics._pre_denied.values["cooldown",] == 1
+    assert second.metrics._pre_denied.values["halted",] == 2

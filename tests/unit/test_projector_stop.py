@@ -12,6 +12,7 @@ from rig.outputs import Outputs, files, ids
 
 from config.seams import SystemClock, arm_crash_points
 from store.paths import DATABASE
+from store.records import Share
 
 
 async def test_a_locked_store_does_not_hold_up_the_stop(tmp_path: Path) -> None:
@@ -21,7 +22,7 @@ async def test_a_locked_store_does_not_hold_up_the_stop(tmp_path: Path) -> None:
             other.execute("BEGIN IMMEDIATE")
             await asyncio.wait_for(outputs.projector.drain(0.2), 5)
         told = outputs.projector.trouble
-        await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+        await outputs.writer.commit(Share(symbol=""))
     async with Outputs(tmp_path, SystemClock()) as outputs:
         await outputs.drain()
 

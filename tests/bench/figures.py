@@ -22,8 +22,12 @@ class Figure:
     @property
     def holds(self) -> bool:
         """Whether the value keeps to its bound; true without one."""
-        return (self.at_least is None or self.value >= self.at_least) and (
-            self.at_most is None or self.value <= self.at_most
+        return self.holds_within(1.0)
+
+    def holds_within(self, factor: float) -> bool:
+        """Whether the value keeps to its bound widened by a factor."""
+        return (self.at_least is None or self.value * factor >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most * factor
         )
 
     @property

@@ -1,7 +1,8 @@
-"""The benches: `run.py [--short] [drain|latency|restart|memory|idle ...]`.
+"""The benches: `run.py [--short] [--tolerate FACTOR] [drain|latency|restart|memory|idle ...]`.
 
 Every bound is a ratio of things measured in the same run, next to each other. Ends with 1 when one
-is missed.
+is missed. On two shared cores a short run cannot decide at the margin: with --tolerate a figure that
+misses its bound by less than FACTOR is still shown as MISSED, and only a worse one ends with 1.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ def main() -> int:
     """Run what was asked for, all by default; 1 when a bound is missed."""
     parser = argparse.ArgumentParser(description="measure the worker against its bounds")
     parser.add_argument("--short", action="store_true", help="on less data, in a few minutes")
+    parser.add_argument(
+        "--tolerate",
+        type=float,
+        default=1.0,
+        metavar="FACTOR",
+        help="end with 1 only beyond this factor of a bound",
+    )
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHES)}")
     chosen = parser.parse_args()
     unknown = sorted(set(chosen.names) - set(BENCHES))
@@ -46,7 +54,10 @@ def main() -> int:
     finally:
         scratch.remove()
     show(figures)
-    return 0 if all(figure.holds for figure in figures) else 1
+    missed = [figure.name for figure in figures if not figure.holds]
+    if missed:
+        say(f"MISSED: {', '.join(missed)}")
+    return 0 if all(figure.holds_within(chosen.tolerate) for figure in figures) else 1
 
 
 if __name__ == "__main__":

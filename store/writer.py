@@ -58,7 +58,8 @@ class Writer:
         """
         if self._dead is not None:
             raise self._dead
-        if at_once and self._jobs == 0 and (receipt := self._write_here(share)) is not None:
+        idle = not self._busy and self._jobs == 0
+        if at_once and idle and (receipt := self._write_here(share)) is not None:
             return receipt
         future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((share, future))

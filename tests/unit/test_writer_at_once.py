@@ -28,11 +28,13 @@ async def test_it_needs_no_thread_while_the_store_rests_and_waits_its_turn_while
     clock = virtual_clock()
     ledger = rig.open_ledger(tmp_path, clock)
     threads: list[str] = []
-    gate = threading.Event()
+    gate, working = threading.Event(), threading.Event()
 
     def note(name: str) -> None:
         if name == "in_reserve":
             threads.append(threading.current_thread().name)
+            if len(threads) == 2:
+                working.set()
             assert len(threads) != 2 or gate.wait(20)
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as executor:
@@ -41,8 +43,7 @@ async def test_it_needs_no_thread_while_the_store_rests_and_waits_its_turn_while
         try:
             alone = await writer.commit(share(0), at_once=True)
             slow = asyncio.create_task(writer.commit(share(1)))
-            while len(threads) < 2:  # virtual time stands still while the thread works
-                await asyncio.sleep(0)
+            await asyncio.get_running_loop().run_in_executor(None, working.wait, 20)
             behind = asyncio.create_task(writer.commit(share(2, "ETHUSDT"), at_once=True))
             await asyncio.sleep(0)
             gate.set()

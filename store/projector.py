@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
 import msgspec
@@ -40,6 +40,7 @@ HOUR_MS = 3_600_000
 # One row of a query; its columns are checked by the table's STRICT types.
 Row = tuple[Any, ...]
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -72,10 +73,11 @@ class Projector:
         self._clock = clock
         self._names = ("executions", "deadletter", *(("skipped",) if with_skipped else ()))
         self._silent_for = silent_for
+        self._started = False
         self._cursors: dict[str, int] = {}
         self._files: dict[str, ProjectedFile] = {}
         self._news = asyncio.Event()
-        self._writing: asyncio.Future[int] | None = None
+        self._writing: asyncio.Future[Any] | None = None
         self.trouble: str | None = None
         self.behind_since_ms: int | None = None
 
@@ -93,6 +95,12 @@ class Projector:
             await self._in_silence(self._news.wait())
             self.behind_since_ms = self._clock.wall_ms()
 
+    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Let a thread work on the files; a cancelled task leaves it running, and `drain` waits for it."""
+        writing = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **named))
+        self._writing = writing
+        return await self._in_silence(asyncio.shield(writing))
+
     async def _in_silence(self, waiting: Awaitable[T], silence_s: float = math.inf) -> T:
         """Wait for news, the disk or the store, as long as they take; only what we do ourselves can hang."""
         self._silent_for(silence_s)
@@ -109,7 +117,7 @@ class Projector:
         try:
             async with asyncio.timeout(limit_s):
                 await self._end_of_writing()
-                if not self._cursors:
+                if not self._started:
                     await self._start()
                 await self._pass()
         except TimeoutError:
@@ -146,8 +154,9 @@ class Projector:
             await self._commit(Share(symbol="", projected={"skipped": begin}))
         self._cursors = {name: cursors.get(name, begin if name == "skipped" else 0) for name in self._names}
         # One hop for all of them: a year's files would take seconds with one each.
-        for file in await self._in_silence(asyncio.to_thread(self._repair, files)):
+        for file in await self._in_thread(self._repair, files):
             await self._rebuild(file)
+        self._started = True
 
     def _repair(self, files: Sequence[ProjectedFile]) -> list[ProjectedFile]:
         """Cut every file to its cursor; those that are shorter and must be written anew."""
@@ -161,8 +170,7 @@ class Projector:
             while after < file.last_seq:
                 facts, after = await self._read(reader, file.name, after, file.last_seq)
                 lines += [fact.line for fact in facts if fact.path == file.path]
-        work = asyncio.to_thread(rewrite, self._folder / file.path, b"".join(lines))
-        size = await self._in_silence(work)
+        size = await self._in_thread(rewrite, self._folder / file.path, b"".join(lines))
         rebuilt = msgspec.structs.replace(file, size=size)
         await self._commit(Share(symbol="", projected_files=[rebuilt]))
         self._files[file.path] = rebuilt
@@ -195,10 +203,8 @@ class Projector:
         own = [fact for fact in facts if fact.path == path]
         known = self._files.get(path)
         data = b"".join(fact.line for fact in own)
-        work = asyncio.to_thread(append_lines, self._folder / path, data, known.size if known else 0)
-        self._writing = asyncio.ensure_future(work)
         try:
-            size = await self._in_silence(asyncio.shield(self._writing))
+            size = await self._in_thread(append_lines, self._folder / path, data, known.size if known else 0)
         except ShorterThanKnownError:
             assert known is not None
             await self._rebuild(known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from contextlib import closing
@@ -60,3 +61,22 @@ async def test_the_last_pass_waits_for_the_thread_of_the_one_that_was_cancelled(
 
     assert passages == 1
     assert ids(tmp_path) == ["id-1"]
+
+
+async def test_a_stop_in_the_middle_of_the_repairs_leaves_none_of_them_undone(tmp_path: Path) -> None:
+    async with Outputs(tmp_path, SystemClock()) as outputs:
+        await outputs.skips(1)
+        await outputs.drain()
+    whole = files(tmp_path)
+    for path in whole:
+        os.truncate(tmp_path / path, 10)
+
+    async with Outputs(tmp_path, SystemClock()) as outputs:
+        first = asyncio.create_task(outputs.projector.run())
+        while not outputs.projector._cursors:  # noqa: ASYNC110  # the very moment is meant
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait({first})
+        await outputs.projector.drain()
+
+    assert files(tmp_path) == whole

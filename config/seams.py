@@ -69,11 +69,6 @@ class SystemClock:
         await asyncio.sleep(delay_s)
 
 
-def system_random() -> random.Random:
-    """A generator seeded by the operating system, for jitter only; tests pass a seeded one."""
-    return random.Random(int.from_bytes(os.urandom(16), "big"))
-
-
 def seeded_random(seed: int) -> random.Random:
     """A generator that repeats itself for the same seed, on every host."""
     return random.Random(seed)

@@ -39,9 +39,6 @@ DISTRUST_S = 60.0
 SWEEP_FILES_MAX = 128
 HOUR_MS = 3_600_000
 
-RESET_REASONS = ("truncated", "replaced", "marker")
-IGNORED_REASONS = ("part", "tmp", "gz", "foreign", "unreadable")
-
 
 class JsonlFeed:
     """The signals of one symbol's folder; see `streams.source.Feed`."""
@@ -188,10 +185,7 @@ class JsonlSource:
         """See `Source.counters`: the sums over all feeds as they are now."""
         tails = [*self._past_tails, *(feed.tail for feed in self._feeds.values())]
         resets, ignored = counts_of(tails)
-        return SourceCounters(
-            resets={reason: resets[reason] for reason in RESET_REASONS},
-            ignored_files={reason: ignored[reason] for reason in IGNORED_REASONS},
-        )
+        return SourceCounters(resets=resets, ignored_files=ignored)
 
     async def start(self) -> None:
         """See `Source.start`."""

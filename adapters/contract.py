@@ -6,7 +6,7 @@ by the contract suite and changes no line of the lane.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from decimal import Decimal
 from typing import Literal, Protocol
 
@@ -15,12 +15,16 @@ import msgspec
 OrderSide = Literal["buy", "sell"]
 OrderState = Literal["open", "partial", "filled", "canceled", "expired"]
 
+# Asked once more when the first byte is about to leave: why it must not, or None.
+Guard = Callable[[], str | None]
+
 
 class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     """What is wanted: one eligible signal, sized and described, before the venue's rules apply.
 
     Quantities and prices are Decimal in base and quote units; times are UTC epoch milliseconds.
-    `qty` is None where the venue sizes the order itself (order_size_usd / price).
+    `qty` is None where the venue sizes the order itself (order_size_usd / price). `life_end_ms` (the
+    host's wall clock) is when the signal is too old to be sent; None: never.
     """
 
     client_order_id: str
@@ -45,6 +49,7 @@ class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     min_notional: Decimal | None = None
     costs_bps: Decimal | None = None
     metadata: dict[str, str] | None = None
+    life_end_ms: int | None = None
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -52,6 +57,8 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     `send_before_ms` (exchange clock) is the latest time stamp it may be signed with, `recv_window_ms`
     how long after that the venue may still take it; None where the venue has no such fence.
+    `intent_price` is the book price it was sized with, and is not sent. `rounding_diff` is what alignment
+    took away: wanted minus sent, as {"price_diff", "qty_diff"} in decimal text.
     """
 
     client_order_id: str
@@ -65,6 +72,9 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     position_side: str = "BOTH"
     send_before_ms: int | None = None
     recv_window_ms: int | None = None
+    intent_price: Decimal | None = None
+    rounding_diff: dict[str, str] | None = None
+    reduce_only: bool = False
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -140,6 +150,50 @@ class NotYet(msgspec.Struct, frozen=True):
 LookupResult = Found | ProvenAbsent | NotYet
 
 
+class Wait(msgspec.Struct, frozen=True):
+    """No order of a symbol can leave now: no fresh price, a spent budget, a ban. Look again at `until_ms`.
+
+    `code` is a fixed word (`price`, `budget`, `deadline`, `clock`), `until_ms` wall clock.
+    """
+
+    code: str
+    text: str
+    until_ms: int
+
+
+class StartRefusal(msgspec.Struct, frozen=True):
+    """Why this adapter cannot begin; decides the exit code (69, 77, 78). `text` is the whole sentence."""
+
+    kind: Literal["unavailable", "permission", "configuration"]
+    text: str
+
+
+class PastOrder(msgspec.Struct, frozen=True):
+    """An order of ours that the venue remembers, with the terms it was placed on."""
+
+    update: OrderUpdate
+    symbol: str
+    side: OrderSide
+    order_type: str
+    tif: str
+    qty: Decimal
+    price: Decimal | None
+    at_ms: int
+
+
+class LedgerView(Protocol):
+    """What an adapter may ask the store; the worker answers."""
+
+    async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
+        """Those of the ids that have a row."""
+
+    async def expected_position(self, symbol: str) -> Decimal | None:
+        """The signed position that all settled rows add up to, on top of what the account began with.
+
+        None while another order of the symbol is open, or where nobody can tell.
+        """
+
+
 class ExecResult(msgspec.Struct, frozen=True):
     """What one submission came to, for logs, metrics and the row's meta_json."""
 
@@ -193,20 +247,43 @@ class ExecutionAdapter(Protocol):
         """Orders per lane and reservation: 1 wherever a wire is touched."""
 
     @property
+    def clock_offset_ms(self) -> int:
+        """The venue's clock minus the host's wall clock, as known now; 0 where the venue has none."""
+
+    @property
     def order_id_prefix(self) -> str | None:
         """`order_id` is this and the signal id; None where the client order id itself is the order id.
 
         An adapter with `batch_max` above 1 touches no wire: its rows carry no client order id.
         """
 
+    async def start(self, view: LedgerView) -> StartRefusal | None:
+        """Connect, learn the venue's rules, and prove that this account may be traded; called once, first."""
+
+    def wait_for(self, symbol: str) -> Wait | None:
+        """Why no order of `symbol` can leave now; None when one can. Cheap, no I/O; asked before planning."""
+
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order as it will be sent, or why there will be none; no I/O."""
 
-    async def submit(self, order: Order) -> SubmitResult:
-        """Send once. Never retries by itself and never raises for the world's faults."""
+    def renew(self, order: Order, life_end_ms: int | None) -> Order:
+        """The same order with a new window to send it in; for one that was provably not accepted."""
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
+        """Send once. Never retries by itself and never raises for the world's faults.
+
+        `guard` is asked when the first byte is about to leave; its reason ends in NotSent("held").
+        An order whose window has passed ends in NotSent("window_passed").
+        """
 
     async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
         """What became of an order that may have been sent (DESIGN 4); may be repeated."""
+
+    def watch(self, order: Order) -> None:
+        """Follow an accepted order until it is final; for those that a former run left working."""
+
+    async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder] | NotYet:
+        """Every order of `symbol` since `since_ms` whose client order id is one of ours, oldest first."""
 
     def updates(self) -> AsyncIterator[OrderUpdate]:
         """Later news of accepted orders, at least once, in any order; ends when the adapter closes."""
@@ -217,16 +294,16 @@ class ExecutionAdapter(Protocol):
     async def amend(self, client_order_id: str, symbol: str, qty: Decimal, price: Decimal) -> AmendResult:
         """Change a working limit order."""
 
-    async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill]:
+    async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill] | NotYet:
         """The trades of `symbol` since `since_ms`."""
 
-    async def get_position(self, symbol: str) -> Decimal:
+    async def get_position(self, symbol: str) -> Decimal | NotYet:
         """The signed position in base units."""
 
-    async def get_balance(self) -> dict[str, Decimal]:
+    async def get_balance(self) -> dict[str, Decimal] | NotYet:
         """Free balance by asset."""
 
-    async def open_orders(self, symbol: str) -> Sequence[OrderUpdate]:
+    async def open_orders(self, symbol: str) -> Sequence[PastOrder] | NotYet:
         """Orders of ours that still work."""
 
     async def flush(self) -> None:

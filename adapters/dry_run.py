@@ -14,13 +14,18 @@ from adapters.contract import (
     AmendResult,
     CancelResult,
     Fill,
+    Guard,
+    LedgerView,
     LookupResult,
     Order,
     OrderCtx,
     OrderUpdate,
+    PastOrder,
     ProvenAbsent,
     Reject,
+    StartRefusal,
     SubmitResult,
+    Wait,
 )
 
 # One reservation may cover a whole read of the source: no order can be doubled where none is sent.
@@ -33,9 +38,16 @@ class DryRunAdapter:
     name = "dry_run"
     batch_max = BATCH_MAX
     order_id_prefix = "dryrun:"
+    clock_offset_ms = 0
 
     def __init__(self, *, base_order_qty: Decimal) -> None:
         self._qty = base_order_qty
+
+    async def start(self, view: LedgerView) -> StartRefusal | None:
+        """Nothing to connect to."""
+
+    def wait_for(self, symbol: str) -> Wait | None:
+        """Never."""
 
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order with the base quantity; never rejected."""
@@ -50,7 +62,11 @@ class DryRunAdapter:
             signal_id=ctx.signal_id,
         )
 
-    async def submit(self, order: Order) -> SubmitResult:
+    def renew(self, order: Order, life_end_ms: int | None) -> Order:
+        """There is no window."""
+        return order
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
         """Filled in full, at once."""
         return Accepted(
             OrderUpdate(
@@ -64,6 +80,13 @@ class DryRunAdapter:
     async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
         """Nothing was ever sent."""
         return ProvenAbsent()
+
+    def watch(self, order: Order) -> None:
+        """Orders are filled at once."""
+
+    async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
+        """None: nothing is ever sent."""
+        return ()
 
     async def updates(self) -> AsyncIterator[OrderUpdate]:
         """No later news: ends at once."""
@@ -91,7 +114,7 @@ class DryRunAdapter:
         """No account, no balance."""
         return {}
 
-    async def open_orders(self, symbol: str) -> Sequence[OrderUpdate]:
+    async def open_orders(self, symbol: str) -> Sequence[PastOrder]:
         """None."""
         return ()
 

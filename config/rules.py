@@ -20,8 +20,7 @@ LIVE_CONFIRM = "LIVE_CONFIRM"
 # Each symbol is a lane with its own buffers and watches: some 100 KiB and two descriptors.
 SYMBOLS_MAX = 1_000
 
-# The one venue that there is.
-BROKER = "binance-futures"
+BROKERS = ("binance-futures", "binance-spot")
 
 ABSENCE_KEYS = (
     "broker.recv_window_ms",
@@ -123,9 +122,9 @@ def _testnet(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
 
 def _venue(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
     # Files shared with other services name their own venue; it matters where orders leave.
-    if settings.execution.mode.touches_exchange and settings.broker.name != BROKER:
+    if settings.execution.mode.touches_exchange and settings.broker.name not in BROKERS:
         keys = ("broker.name", "execution.mode")
-        yield Broken(keys, f"broker.name is {shown(settings.broker.name)}, must be {BROKER}")
+        yield Broken(keys, f"broker.name is {shown(settings.broker.name)}, must be {' or '.join(BROKERS)}")
 
 
 def _live(settings: Settings, environ: Mapping[str, str]) -> Iterator[Broken]:

@@ -235,6 +235,8 @@ class Broker(Node):
     name: str = "binance-futures"
     api_key_env: str = "BINANCE_API_KEY"
     secret_env: str = "BINANCE_API_SECRET"
+    api_key_file: Path | None = None
+    secret_file: Path | None = None
     testnet: bool | None = None
     mock_enabled: bool | None = None
     rest_url: str | None = None
@@ -243,6 +245,15 @@ class Broker(Node):
     absence_margin_ms: int = Field(default=10_000, ge=0, le=600_000)
     visibility_ms: int = Field(default=60_000, ge=0, le=600_000)
     absence_spacing_ms: int = Field(default=5_000, ge=0, le=60_000)
+    # After its reservation an order may be signed for this long; later it gets a new window.
+    send_window_ms: int = Field(default=5_000, ge=100, le=60_000)
+    # An answer that takes longer is no answer: the order is unknown then.
+    request_timeout_ms: int = Field(default=10_000, ge=100, le=60_000)
+    # Orders that work are asked about this often where no user stream tells.
+    settle_poll_ms: int = Field(default=1_000, ge=50, le=60_000)
+    # How far back orders with our prefix are looked for at start; the exchange answers for 7 days at once.
+    history_ms: int = Field(default=86_400_000, ge=60_000, le=604_800_000)
+    trust_env_proxy: bool = False
 
 
 class Settings(BaseModel):

@@ -6,6 +6,7 @@ Pure values. Money and quantities are exact decimal text here, as they stand in 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import msgspec
 
@@ -39,7 +40,11 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
-    """One step of one execution. `patch` is merged into meta_json; qty, price stay when None."""
+    """One step of one execution. `patch` is merged into meta_json; qty, price, order_json stay when None.
+
+    `late` marks evidence against a terminal row (lifecycle.LATE_FILL_STATES to filled): the one legal way
+    out of it. The line that was written stays as it was.
+    """
 
     row_id: int
     before: State
@@ -51,6 +56,40 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     error_code: str | None = None
     error_msg: str | None = None
     patch: str = "{}"
+    order_json: str | None = None
+    late: bool = False
+
+
+class Halt(msgspec.Struct, frozen=True):
+    """No new orders in `scope` (a symbol, or "" for all) until `until_ms` (None: until a resume).
+
+    `new_only` leaves working orders alone; otherwise they are canceled.
+    """
+
+    scope: str
+    why: str
+    who: str
+    at_ms: int
+    new_only: bool = False
+    until_ms: int | None = None
+
+
+class Audit(msgspec.Struct, frozen=True):
+    """One decision of a person or of a safeguard, kept for ever. `subject` is a signal id, symbol or "all"."""
+
+    action: str
+    subject: str
+    who: str
+    why: str
+    detail: str = ""
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """`execution.risk`, enforced in the reserving transaction over rows with a client order id; None: off."""
+
+    max_order_usd: Decimal | None = None
+    max_orders_per_minute: int | None = None
+    max_position_usd: Decimal | None = None
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -106,6 +145,9 @@ class Share:
     projected: dict[str, int] = field(default_factory=dict)
     projected_files: list[ProjectedFile] = field(default_factory=list)
     forgotten_files: list[str] = field(default_factory=list)
+    halts: list[Halt] = field(default_factory=list)
+    resumes: list[str] = field(default_factory=list)
+    audits: list[Audit] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -115,6 +157,7 @@ class Receipt:
     `row_ids` stands beside `Share.reservations`: the new row's id, or None when the key was there
     already. `conflicts` of the duplicates differ from the row that came first; `reused` and
     `failed` are indices of reservations that were recorded as skip/id_reused and failed/internal_error;
+    `limited` of those that a hard limit turned into a skip, with its code and sentence;
     `refused` are the moves that the table did not allow.
     """
 
@@ -124,6 +167,7 @@ class Receipt:
     reused: list[int] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
     refused: list[tuple[Move, str]] = field(default_factory=list)
+    limited: list[tuple[int, str, str]] = field(default_factory=list)
     dead_letters: int = 0
     took_s: float = 0.0
 

@@ -1,0 +1,1 @@
+"""Binance USDⓈ-M futures and spot over REST and the user stream: pure rules, one client, one adapter."""

@@ -1,0 +1,71 @@
+"""The wire as the client sees it: one request, one reply, or which half of the way was lost.
+
+Pure words and a protocol. Two wires speak it: aiohttp, and the exchange of the tests in virtual time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+import msgspec
+
+from adapters.contract import Guard
+
+
+class HttpRequest(msgspec.Struct, frozen=True):
+    """The exact bytes that leave. `query` and `body` are percent-encoded already and not touched again.
+
+    `path` begins with a slash. No wire ever repeats a request by itself.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class HttpReply(msgspec.Struct, frozen=True):
+    """A whole reply; header names in lower case. `sent_ms`, `received_ms`: host's wall clock."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    sent_ms: int = 0
+    received_ms: int = 0
+
+
+class NotConnected(msgspec.Struct, frozen=True):
+    """Provably nothing left: refused, name not found, TLS failed, or the guard's reason (`held`)."""
+
+    why: str
+    held: bool = False
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The first byte may have left and no whole reply came: reset, silence, a cut or over-long body."""
+
+    why: str
+
+
+WireResult = HttpReply | NotConnected | Lost
+
+
+class StreamClosed(msgspec.Struct, frozen=True):
+    """The stream ended; what happened since is only known by REST."""
+
+    why: str
+
+
+class Transport(Protocol):
+    """One pooled way to one host. Calls may overlap. Never raises for the world's faults."""
+
+    async def request(self, request: HttpRequest, *, timeout_s: float, guard: Guard | None = None) -> WireResult:
+        """Send once; `guard` is asked right before the first byte, with nothing awaited in between."""
+
+    def stream(self, path: str) -> AsyncIterator[bytes | StreamClosed]:
+        """The messages of a web socket at `path` (from the host's root); ends with StreamClosed."""
+
+    async def close(self) -> None:
+        """Release the connections."""

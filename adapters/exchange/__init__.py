@@ -1,0 +1,1 @@
+"""A Binance-compatible exchange for practice and tests, on loopback: a pure engine behind a thin server."""

@@ -187,10 +187,10 @@ class LedgerView(Protocol):
     async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
         """Those of the ids that have a row."""
 
-    async def expected_position(self, symbol: str) -> Decimal | None:
-        """The signed position that all settled rows add up to, on top of what the account began with.
+    async def expected_position(self, symbol: str, apart_from: str) -> Decimal | None:
+        """The signed position that the settled rows add up to, on top of what the account began with.
 
-        None while another order of the symbol is open, or where nobody can tell.
+        None while an order of the symbol other than `apart_from` (a client order id) is unsettled.
         """
 
 

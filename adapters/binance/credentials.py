@@ -1,0 +1,241 @@
+"""Where the API key and its secret come from, and that nobody else can read them there.
+
+Three places, the first that holds anything wins: the folder that systemd fills
+($CREDENTIALS_DIRECTORY), the files that the configuration names, the environment. Never the command
+line, which every user of the host can read. No sentence of this module contains a value.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from config.settings import Broker
+
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+
+# An API key has 64 characters and a private key in PEM some 120; a larger file is another file.
+CREDENTIAL_BYTES_MAX = 8_192
+
+_PEM_BEGIN = "-----BEGIN "
+_PEM_PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----"
+# What may stand in a header or under an HMAC: no space, no control character, no quote.
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_.:~-]{1,512}")
+
+Kind = Literal["permission", "configuration"]
+
+
+class CredentialsError(Exception):
+    """The credentials cannot be used. `kind` decides the exit code (77, 78), the text is the sentence."""
+
+    def __init__(self, sentence: str, kind: Kind = "configuration") -> None:
+        self.kind: Kind = kind
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """An API key and its secret, an HMAC secret or a private key in PEM. `origin` says where they were found.
+
+    Printing it shows neither.
+    """
+
+    api_key: str
+    secret: str
+    origin: str
+
+    def __repr__(self) -> str:
+        return "Credentials(hidden)"
+
+    @property
+    def is_private_key(self) -> bool:
+        """True for a PEM private key, which signs with Ed25519."""
+        return self.secret.startswith(_PEM_BEGIN)
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Every text that must not appear in any output: for a redactor."""
+        lines = self.secret.splitlines() if self.is_private_key else []
+        return (self.api_key, self.secret, *(line for line in lines if not line.startswith("-----")))
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for the API key wherever an account has to be told from another."""
+        digest = hashlib.blake2b(self.api_key.encode(), digest_size=8, person=b"ew-account")
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One credential, as text, and the words for where it was; `value` None: not there."""
+
+    value: str | None
+    where: str
+
+
+def read_credentials(
+    broker: Broker, environ: Mapping[str, str], *, user_id: int | None = None
+) -> Credentials:
+    """The key and the secret, both from the first place that holds one of them; may be repeated.
+
+    Raises CredentialsError with one sentence for the first mistake.
+    """
+    user = os.geteuid() if user_id is None else user_id
+    places = (
+        _from_folder(broker, environ, user),
+        _from_files(broker, user),
+        _from_environment(broker, environ),
+    )
+    for key, secret in places:
+        if key.value is None and secret.value is None:
+            continue
+        for found, other in ((key, secret), (secret, key)):
+            if found.value is None:
+                raise CredentialsError(
+                    f"{found.where} is missing while {other.where} is there: give both in the same place"
+                )
+        return _checked(broker, key, secret)
+    raise CredentialsError(
+        f"no API key was found: set {broker.api_key_env} and {broker.secret_env} in the environment, or "
+        "broker.api_key_file and broker.secret_file to two files with mode 0600"
+    )
+
+
+def _from_folder(broker: Broker, environ: Mapping[str, str], user: int) -> tuple[_Found, _Found]:
+    folder = environ.get(CREDENTIALS_DIRECTORY)
+    key, secret = (_in_folder(folder, name, user) for name in (broker.api_key_env, broker.secret_env))
+    return key, secret
+
+
+def _in_folder(folder: str | None, name: str, user: int) -> _Found:
+    where = f"${CREDENTIALS_DIRECTORY}/{name}"
+    if not folder or not os.path.lexists(os.path.join(folder, name)):
+        return _Found(None, where)
+    # systemd leaves its files to root and lets the service in by an access list, whose mask shows as
+    # the rights of the group: only the rights of strangers are a mistake there.
+    return _Found(_read(Path(folder, name), where, owners=(user, 0), forbidden=0o007), where)
+
+
+def _from_files(broker: Broker, user: int) -> tuple[_Found, _Found]:
+    return (
+        _named_file("broker.api_key_file", broker.api_key_file, user),
+        _named_file("broker.secret_file", broker.secret_file, user),
+    )
+
+
+def _named_file(key: str, path: Path | None, user: int) -> _Found:
+    if path is None:
+        return _Found(None, key)
+    where = f"{key} {path}"
+    return _Found(_read(path, where, owners=(user,), forbidden=0o077), where)
+
+
+def _from_environment(broker: Broker, environ: Mapping[str, str]) -> tuple[_Found, _Found]:
+    # An empty variable is what a shell leaves of one that was not set.
+    key, secret = (
+        _Found(environ.get(name) or None, f"the environment variable {name}")
+        for name in (broker.api_key_env, broker.secret_env)
+    )
+    return key, secret
+
+
+def _read(path: Path, where: str, *, owners: tuple[int, ...], forbidden: int) -> str:
+    """The text of a file that only its owner can read; what is checked is the file that was opened."""
+    try:
+        # Not blocking, so that a pipe in the file's place cannot hold the start.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise _cannot_open(where, error) from None
+    try:
+        _check_rights(os.fstat(descriptor), where, owners, forbidden)
+        data = os.read(descriptor, CREDENTIAL_BYTES_MAX + 1)
+    except OSError as error:
+        raise CredentialsError(
+            f"{where} cannot be read ({os.strerror(error.errno or 0)}): check it"
+        ) from None
+    finally:
+        os.close(descriptor)
+    if len(data) > CREDENTIAL_BYTES_MAX:
+        raise CredentialsError(
+            f"{where} has more than {CREDENTIAL_BYTES_MAX} bytes, must hold one credential and nothing else"
+        )
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise CredentialsError(f"{where} is no text, must hold one credential and nothing else") from None
+
+
+def _cannot_open(where: str, error: OSError | ValueError) -> CredentialsError:
+    number = error.errno if isinstance(error, OSError) else None
+    match number:
+        case errno.ELOOP:
+            return CredentialsError(f"{where} is a symbolic link: name the file itself", "permission")
+        case errno.ENOENT | errno.ENOTDIR:
+            return CredentialsError(
+                f"{where} does not exist: create it with mode 0600, or remove the setting"
+            )
+        case errno.EACCES | errno.EPERM:
+            return CredentialsError(
+                f"{where} may not be read by this user: give it to this user", "permission"
+            )
+    return CredentialsError(f"{where} cannot be opened ({os.strerror(number or errno.EINVAL)}): check it")
+
+
+def _check_rights(status: os.stat_result, where: str, owners: tuple[int, ...], forbidden: int) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        raise CredentialsError(f"{where} is no regular file: name a file", "permission")
+    if status.st_uid not in owners:
+        raise CredentialsError(
+            f"{where} belongs to user {status.st_uid}, must belong to user {owners[0]}, who runs this: "
+            "chown it",
+            "permission",
+        )
+    if mode & forbidden:
+        raise CredentialsError(
+            f"{where} has mode {mode:04o}, must be 0600 so that no other user can read it: chmod 600 it",
+            "permission",
+        )
+
+
+def _checked(broker: Broker, key: _Found, secret: _Found) -> Credentials:
+    api_key, private = (key.value or "").strip(), (secret.value or "").strip()
+    _check_token(api_key, key.where)
+    if private.startswith(_PEM_BEGIN):
+        _check_private_key(broker, private, secret.where)
+    else:
+        _check_token(private, secret.where)
+    if api_key == private:
+        raise CredentialsError(
+            f"{key.where} and {secret.where} hold the same text: give the key and its secret"
+        )
+    return Credentials(api_key, private, key.where)
+
+
+def _check_token(value: str, where: str) -> None:
+    if not value:
+        raise CredentialsError(f"{where} is empty: put the credential into it")
+    if not _TOKEN.fullmatch(value):
+        raise CredentialsError(
+            f"{where} holds more than one word of letters and digits, must be the credential and nothing else"
+        )
+
+
+def _check_private_key(broker: Broker, pem: str, where: str) -> None:
+    if broker.name != "binance-spot":
+        raise CredentialsError(
+            f"{where} holds a private key, which only broker.name binance-spot can use: "
+            "give the secret of an HMAC key"
+        )
+    if not pem.startswith(_PEM_PRIVATE_KEY):
+        raise CredentialsError(
+            f"{where} holds another kind of PEM, must be an unencrypted Ed25519 private key "
+            "(BEGIN PRIVATE KEY)"
+        )

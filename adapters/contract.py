@@ -95,6 +95,7 @@ class OrderUpdate(msgspec.Struct, frozen=True, gc=False):
     event_ms: int | None = None
     fee: Decimal | None = None
     reason: str | None = None
+    symbol: str | None = None
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):

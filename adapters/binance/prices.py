@@ -1,0 +1,93 @@
+"""Book prices, asked for all the time, so that a fresh one is there before a signal comes.
+
+A price is as old as the question for it: what the venue said may have been true a moment before, and
+no later. One that is older than allowed is no price, and no order is sized with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from config.seams import Clock
+
+# Asked about this often in the life of a price, so that one lost answer leaves no gap.
+ASKS_PER_LIFE = 2
+# Not more often than this however short a life is set: the questions cost request weight.
+POLL_S_MIN = 0.25
+# A question that is answered later than this is asked anew; its answer would be too old for most uses.
+ANSWER_S_MAX = 5.0
+
+
+class BookPrice(msgspec.Struct, frozen=True):
+    """The best bid and ask of a symbol; `asked_s` is when it was asked for, on the boot clock."""
+
+    bid: Decimal
+    ask: Decimal
+    asked_s: float
+
+
+# The best bid and ask of each symbol that the answer names; None when there is no answer.
+Ask = Callable[[Sequence[str]], Awaitable[Sequence[tuple[str, Decimal, Decimal]] | None]]
+
+
+class Prices:
+    """Keeps the book prices of `symbols` fresh with the questions that `ask` puts."""
+
+    def __init__(self, symbols: Sequence[str], ask: Ask, clock: Clock, *, max_age_ms: int) -> None:
+        self._symbols = tuple(symbols)
+        self._ask = ask
+        self._clock = clock
+        self._max_age_s = max_age_ms / 1000
+        self._poll_s = max(self._max_age_s / ASKS_PER_LIFE, POLL_S_MIN)
+        self._prices: dict[str, BookPrice] = {}
+        self._poked = asyncio.Event()
+        self.unanswered = 0
+
+    def price(self, symbol: str) -> BookPrice | None:
+        """The price of `symbol`, None when there is none that is fresh."""
+        price = self._prices.get(symbol)
+        if price is None or self._clock.boot_s() - price.asked_s > self._max_age_s:
+            return None
+        return price
+
+    def poke(self) -> None:
+        """Ask now instead of at the next turn: somebody waits for a price."""
+        self._poked.set()
+
+    async def ask_once(self) -> bool:
+        """One question and its answer; False when there was none. May be repeated at any time."""
+        asked_s = self._clock.boot_s()
+        answer = None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(self._max_age_s, ANSWER_S_MAX)):
+                answer = await self._ask(self._symbols)
+        if answer is None:
+            self.unanswered += 1
+            return False
+        for symbol, bid, ask in answer:
+            self._note(symbol, bid, ask, asked_s)
+        return True
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            self._poked.clear()
+            await self.ask_once()
+            # Whoever pokes does so at every turn of a loop; the venue is asked at this pace all the same.
+            await self._clock.sleep(POLL_S_MIN)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_s - POLL_S_MIN):
+                    await self._poked.wait()
+
+    def _note(self, symbol: str, bid: Decimal, ask: Decimal, asked_s: float) -> None:
+        # An empty side is told as zero: nothing can be sized with that.
+        if symbol not in self._symbols or not (bid.is_finite() and ask.is_finite() and 0 < bid <= ask):
+            return
+        known = self._prices.get(symbol)
+        if known is None or known.asked_s <= asked_s:
+            self._prices[symbol] = BookPrice(bid, ask, asked_s)

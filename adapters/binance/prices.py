@@ -64,7 +64,7 @@ class Prices:
         asked_s = self._clock.boot_s()
         answer = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(self._max_age_s, ANSWER_S_MAX)):
+            async with asyncio.timeout(min(max(self._max_age_s, POLL_S_MIN), ANSWER_S_MAX)):
                 answer = await self._ask(self._symbols)
         if answer is None:
             self.unanswered += 1

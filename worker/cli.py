@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from config.errors import ConfigError
 from store.errors import StoreError
+from worker.cli_exchange import exchange
 from worker.cli_options import (
     AsJson,
     ConfigFile,
@@ -316,3 +317,6 @@ def sample(
         count=count,
     )
     raise typer.Exit(code)
+
+
+app.command(short_help="Run a practice exchange on loopback.")(exchange)

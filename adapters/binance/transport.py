@@ -1,12 +1,13 @@
 """The wire as the client sees it: one request, one reply, or which half of the way was lost.
 
 Pure words and a protocol. Two wires speak it: aiohttp, and the exchange of the tests in virtual time.
+What carries keys, signatures or listen keys shows none of them in its repr.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,6 +26,14 @@ class HttpRequest(msgspec.Struct, frozen=True):
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
+    def __repr__(self) -> str:
+        """Method and path alone: the query is signed, the headers hold the key."""
+        return f"HttpRequest({self.method} {self.path})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for tracebacks that print local variables."""
+        return [("method", self.method), ("path", self.path)]
+
 
 class HttpReply(msgspec.Struct, frozen=True):
     """A whole reply; header names in lower case. `sent_ms`, `received_ms`: host's wall clock."""
@@ -34,6 +43,14 @@ class HttpReply(msgspec.Struct, frozen=True):
     body: bytes
     sent_ms: int = 0
     received_ms: int = 0
+
+    def __repr__(self) -> str:
+        """Status and size alone: a body may be a listen key."""
+        return f"HttpReply({self.status}, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """The same for tracebacks that print local variables."""
+        return [("status", self.status), ("body_bytes", len(self.body))]
 
 
 class NotConnected(msgspec.Struct, frozen=True):
@@ -61,7 +78,9 @@ class StreamClosed(msgspec.Struct, frozen=True):
 class Transport(Protocol):
     """One pooled way to one host. Calls may overlap. Never raises for the world's faults."""
 
-    async def request(self, request: HttpRequest, *, timeout_s: float, guard: Guard | None = None) -> WireResult:
+    async def request(
+        self, request: HttpRequest, *, timeout_s: float, guard: Guard | None = None
+    ) -> WireResult:
         """Send once; `guard` is asked right before the first byte, with nothing awaited in between."""
 
     def stream(self, path: str) -> AsyncIterator[bytes | StreamClosed]:

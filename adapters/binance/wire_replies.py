@@ -6,6 +6,7 @@ what the documents call optional may be missing, and money and quantities are fi
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, TypeVar
 
@@ -17,6 +18,9 @@ from adapters.contract import OrderState
 
 # Longer numbers are garbage, and writing them out in full would cost memory.
 _DIGITS_MAX = 40
+
+# It becomes part of a path, and nothing that needs quoting may get there.
+_LISTEN_KEY = re.compile(r"[A-Za-z0-9_-]{1,256}")
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
@@ -181,6 +185,9 @@ class _Time(Reply, frozen=True, rename="camel"):
 class _ListenKey(Reply, frozen=True, rename="camel"):
     listen_key: str
 
+    def __repr__(self) -> str:
+        return "_ListenKey(hidden)"
+
 
 class _FuturesBalance(Reply, frozen=True, rename="camel"):
     asset: str
@@ -301,6 +308,4 @@ def read_server_time(body: bytes) -> int | None:
 def read_listen_key(body: bytes) -> str | None:
     """The key of the user stream: whoever knows it reads the account's orders, so it is not for logs."""
     reply = decoded(_listen_key, body)
-    if reply is None or not (reply.listen_key.isascii() and reply.listen_key.isalnum()):
-        return None
-    return reply.listen_key
+    return reply.listen_key if reply is not None and _LISTEN_KEY.fullmatch(reply.listen_key) else None

@@ -8,7 +8,6 @@ n arrived n-th, so whatever was answered before that request was sent is among t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -86,37 +85,48 @@ class Flight(msgspec.Struct, frozen=True):
                 return self.requests
 
 
+class _Missing(msgspec.Struct, frozen=True):
+    """A request that a window may hold on top of what headers told; `count` is what its own header said."""
+
+    answered: int
+    cost: int
+    count: int | None
+
+
 @dataclass(slots=True)
 class _Window:
     """What is known of one window: the highest count that a header told, and what it may not include.
 
-    `told_by` is the last send among the requests whose headers told; `missing` holds (answered at, cost).
+    `told_by` is the last send among the requests whose headers told.
     """
 
     told: int = 0
     told_by: int = -1
-    missing: deque[tuple[int, int]] = field(default_factory=deque)
+    missing: list[_Missing] = field(default_factory=list)
     missing_cost: int = 0
 
-    def miss(self, answered: int, cost: int) -> None:
-        """Add a request that may have arrived here, on top of what headers told."""
-        if cost <= 0:
+    def miss(self, answered: int, cost: int, count: int | None) -> None:
+        """Add a request that may have arrived here."""
+        if cost <= 0 or (count is not None and count <= self.told):
             return
-        self.missing.append((answered, cost))
+        self.missing.append(_Missing(answered, cost, count))
         self.missing_cost += cost
         if len(self.missing) > _MISSING_MAX:
-            first, second = self.missing.popleft(), self.missing.popleft()
-            self.missing.appendleft((second[0], first[1] + second[1]))
+            first, second = self.missing[:2]
+            self.missing[:2] = [_Missing(second.answered, first.cost + second.cost, None)]
 
     def tell(self, sent: int, count: int) -> None:
-        """Take the word of a request that certainly arrived here, `sent` after what is now proven included.
+        """Take the word of a request that certainly arrived here; what it includes is missing no more.
 
         A count below an earlier one (spot takes filled orders out again) leaves the higher one standing.
         """
         self.told = max(self.told, count)
         self.told_by = max(self.told_by, sent)
-        while self.missing and self.missing[0][0] < self.told_by:
-            self.missing_cost -= self.missing.popleft()[1]
+        self.missing = [each for each in self.missing if not self._includes(each)]
+        self.missing_cost = sum(each.cost for each in self.missing)
+
+    def _includes(self, each: _Missing) -> bool:
+        return each.answered < self.told_by or (each.count is not None and each.count <= self.told)
 
 
 class RateWindows:
@@ -169,7 +179,7 @@ class RateWindows:
         for index in range(first, last + 1):
             window = self._window(index)
             lacking = 0 if count is None or index != told_of else count - window.told - window.missing_cost
-            window.miss(answered, max(cost, lacking))
+            window.miss(answered, max(cost, lacking), count)
 
     def forget(self, now_ms: int) -> None:
         """Drop windows that are over for good."""

@@ -96,14 +96,20 @@ def move_values(move: Move, now_ms: int) -> tuple[object, ...]:
         move.row_id,
         _WORDS[move.before],
         _WORDS[after],
-        status_of(after, has_fills=move.has_fills),
+        status_of(after, has_fills=has_fills(move)),
         now_ms if after in TERMINAL_STATES else None,
         move.qty,
         move.price,
         move.error_code,
         move.error_msg,
         move.patch,
+        move.order_json,
     )
+
+
+def has_fills(move: Move) -> bool:
+    """Whether the order has fills after the step; one that was partly filled has them whatever follows."""
+    return move.has_fills or move.before is State.PARTIAL
 
 
 def alike(moves: Iterable[Move]) -> Iterable[list[Move]]:
@@ -111,14 +117,14 @@ def alike(moves: Iterable[Move]) -> Iterable[list[Move]]:
     groups: dict[tuple[object, ...], list[Move]] = {}
     for move in moves:
         price, code, text = move.price, move.error_code, move.error_msg
-        effect = (move.before, move.after, move.has_fills, move.qty, price, code, text, move.patch)
-        groups.setdefault(effect, []).append(move)
+        how = (move.before, move.after, move.has_fills, move.order_json)
+        groups.setdefault((*how, move.qty, price, code, text, move.patch), []).append(move)
     return groups.values()
 
 
 def event_values(move: Move, now_ms: int) -> tuple[object, ...]:
-    """The values of the event that tells of a step."""
-    final = int(move.after in TERMINAL_STATES)
+    """The values of the event that tells of a step. A late fill comes after the outcome was final."""
+    final = int(move.after in TERMINAL_STATES and not move.late)
     reason = move.reason or move.error_code
     return (move.row_id, now_ms, _WORDS[move.before], _WORDS[move.after], final, reason)
 

@@ -19,12 +19,13 @@ from msgspec.structs import astuple
 
 from config.seams import Clock, crash_point
 from store import statements as sql
-from store.binding import alike, event_values, flat, move_values, never_sent, row_values, slices, storable
+from store.binding import flat, never_sent, row_values, slices, storable
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplacedError, StoreWriteError
-from store.lifecycle import State, may_move
+from store.lifecycle import State
 from store.reads import Reads
 from store.records import Move, Receipt, Reservation, Share
+from store.steps import take_steps
 
 # Faults of one share's data, not of the store: values that cannot be bound, and SQLite's codes for
 # statements that cannot work on them. Every other code is the disk's or the file's.
@@ -174,7 +175,7 @@ class Ledger(Reads):
     def _apply(self, share: Share) -> Receipt:
         receipt = Receipt(row_ids=[])
         if share.moves:
-            receipt.refused = self._move(share.moves)
+            receipt.refused = take_steps(self._connection, share.moves, self._now_ms)
         if share.reservations:
             self._reserve(share.reservations, receipt)
         receipt.dead_letters = self._set_aside(share)
@@ -205,7 +206,7 @@ class Ledger(Reads):
         connection = self._connection
         connection.execute("SAVEPOINT one")
         try:
-            refused = self._move([move])
+            refused = take_steps(connection, [move], self._now_ms)
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             if not _is_of_share(error):
                 raise
@@ -274,53 +275,6 @@ class Ledger(Reads):
             return
         high_water_ms = max(new.signal_ts_ms for new in reservations)
         self._connection.execute(sql.LANE, (reservations[0].symbol, high_water_ms, last_order_ms))
-
-    def _move(self, moves: Sequence[Move]) -> list[tuple[Move, str]]:
-        """Apply every legal move with its event; those that are not legal change nothing and come back."""
-        refused: list[tuple[Move, str]] = []
-        if len({move.row_id for move in moves}) == len(moves):
-            self._step(moves, refused)
-        else:
-            for move in moves:  # two steps of one row: one after the other
-                self._step([move], refused)
-        return refused
-
-    def _step(self, moves: Sequence[Move], refused: list[tuple[Move, str]]) -> None:
-        """Steps of different rows at once."""
-        now_ms = self._now_ms
-        legal = []
-        for move in moves:
-            if may_move(move.before, move.after):
-                legal.append(move)
-            else:
-                refused.append((move, f"{move.before} to {move.after} is not a legal move"))
-        moved = self._write_steps(legal)
-        if len(moved) < len(legal):
-            gone = [move for move in legal if move.row_id not in moved]
-            refused += [(move, f"row {move.row_id} is not in state {move.before}") for move in gone]
-            legal = [move for move in legal if move.row_id in moved]
-        self._tell([event_values(move, now_ms) for move in legal])
-
-    def _write_steps(self, moves: Sequence[Move]) -> set[int]:
-        """The ids of the rows that were in the expected state."""
-        now_ms = self._now_ms
-        moved: set[int] = set()
-        various: list[Move] = []
-        for group in alike(moves):
-            if len(group) < sql.ALIKE_MIN:
-                various += group
-                continue
-            ids = str([move.row_id for move in group])
-            cursor = self._connection.execute(sql.MOVE_ALIKE, (*move_values(group[0], now_ms)[1:], ids))
-            moved.update(row[0] for row in cursor.fetchall())
-        for start, count in slices(len(various), sql.MOVES_MAX):
-            values = flat([move_values(move, now_ms) for move in various[start : start + count]])
-            moved.update(row[0] for row in self._connection.execute(sql.move(count), values).fetchall())
-        return moved
-
-    def _tell(self, events: Sequence[tuple[object, ...]]) -> None:
-        for start, count in slices(len(events), sql.EVENTS_MAX):
-            self._connection.execute(sql.events(count), flat(events[start : start + count]))
 
     def _set_aside(self, share: Share) -> int:
         if not share.dead_letters:

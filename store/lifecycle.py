@@ -31,6 +31,8 @@ BIRTH_STATES = frozenset({_S.RESERVED, _S.SKIPPED, _S.REJECTED})
 MOVES: dict[State, frozenset[State]] = {
     _S.RESERVED: frozenset(
         {
+            # Provably not sent, with a new window to send it in.
+            _S.RESERVED,
             _S.OPEN,
             _S.PARTIAL,
             _S.FILLED,
@@ -84,6 +86,11 @@ _STATUS = {
 def may_move(before: State, after: State) -> bool:
     """Whether an execution may go from one state to the other."""
     return after in MOVES[before]
+
+
+def may_fill_late(before: State, after: State) -> bool:
+    """Whether this is evidence of a fill against a final row, the one way out of it."""
+    return before in LATE_FILL_STATES and after is State.FILLED
 
 
 def status_of(state: State, *, has_fills: bool) -> str:

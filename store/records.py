@@ -14,7 +14,10 @@ from store.lifecycle import State
 
 
 class Reservation(msgspec.Struct, frozen=True, gc=False):
-    """One signal, about to become a row: an order to be sent, a skip or a local rejection."""
+    """One signal, about to become a row: an order to be sent, a skip or a local rejection.
+
+    `adopted` marks an order that the venue has already: no limit may keep it out of the store.
+    """
 
     signal_ts_ms: int
     symbol: str
@@ -37,6 +40,7 @@ class Reservation(msgspec.Struct, frozen=True, gc=False):
     error_msg: str | None = None
     client_order_id: str | None = None
     order_json: str | None = None
+    adopted: bool = False
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
@@ -75,13 +79,27 @@ class Halt(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True):
-    """One decision of a person or of a safeguard, kept for ever. `subject` is a signal id, symbol or "all"."""
+    """One decision of a person or of a safeguard, kept for ever.
+
+    `subject` is a signal id, a symbol or "all".
+    """
 
     action: str
     subject: str
     who: str
     why: str
     detail: str = ""
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """A decision on record; the fields of an `Audit`, and when it was committed."""
+
+    at_ms: int
+    action: str
+    subject: str
+    who: str
+    why: str
+    detail: str
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -81,18 +81,18 @@ def events(rows: int) -> str:
 
 LAST_EVENT_MS = "SELECT at_ms FROM events ORDER BY seq DESC LIMIT 1"
 
-MOVE_VALUES = 10
+MOVE_VALUES = 11
 MOVES_MAX = PARAMETERS_MAX // MOVE_VALUES
 
 
 @lru_cache(maxsize=32)
 def move(rows: int) -> str:
-    """Take `rows` steps at once; the ids of those that were in the expected state come back.
+    """Take `rows` steps at once; those that were in the expected state come back: id, client order id.
 
     A row that is skipped after all loses its side and order id: it never became an order.
     """
     return f"""
-WITH step (id, before, state, status, exec_ts_ms, qty, price, error_code, error_msg, patch)
+WITH step (id, before, state, status, exec_ts_ms, qty, price, error_code, error_msg, patch, order_json)
   AS (VALUES {_placeholders(rows, MOVE_VALUES)})
 UPDATE executions
    SET state = step.state, status = step.status, exec_ts_ms = step.exec_ts_ms,
@@ -101,13 +101,15 @@ UPDATE executions
        error_msg = coalesce(step.error_msg, executions.error_msg),
        side = iif(step.state = 'skipped', 'skip', side),
        order_id = iif(step.state = 'skipped', NULL, order_id),
-       meta_json = json_patch(meta_json, step.patch)
+       meta_json = json_patch(meta_json, step.patch),
+       order_json = coalesce(step.order_json, executions.order_json)
   FROM step
  WHERE executions.id = step.id AND executions.state = step.before
-RETURNING executions.id"""
+RETURNING executions.id, executions.client_order_id"""
 
 
-# The same for rows that all take the same step: without a table of steps to join it costs half.
+# The same for rows that all take the same step, none with a new order: without a table of steps to join
+# it costs half.
 MOVE_ALIKE = """
 UPDATE executions
    SET state = ?2, status = ?3, exec_ts_ms = ?4, qty = coalesce(?5, qty), price = coalesce(?6, price),
@@ -115,11 +117,32 @@ UPDATE executions
        side = iif(?2 = 'skipped', 'skip', side), order_id = iif(?2 = 'skipped', NULL, order_id),
        meta_json = json_patch(meta_json, ?9)
  WHERE state = ?1 AND id IN (SELECT value FROM json_each(?10))
-RETURNING id
+RETURNING id, client_order_id
 """
 # Fewer than these are no crowd: one statement for many kinds of steps is cheaper.
 ALIKE_MIN = 16
 
+# A late fill: the row is put right, the moment of its outcome and its line stay.
+LATE_ROW = (
+    "SELECT symbol, side, status, qty, order_json, client_order_id FROM executions WHERE id = ? AND state = ?"
+)
+MOVE_LATE = """
+UPDATE executions
+   SET state = 'filled', status = 'success', side = ?2, order_id = coalesce(order_id, client_order_id),
+       qty = coalesce(?3, qty), price = coalesce(?4, price), error_code = coalesce(?5, error_code),
+       error_msg = coalesce(?6, error_msg), meta_json = json_patch(meta_json, ?7)
+ WHERE id = ?1
+"""
+
+# Wire orders that just became final, with what their symbols held before.
+ENDED = """
+SELECT x.symbol, x.side, x.qty, x.order_json FROM executions AS x
+ WHERE x.id IN (SELECT value FROM json_each(?))
+"""
+HOLDING_OF = "SELECT qty FROM holdings WHERE symbol = ?"
+HOLDING = """
+INSERT INTO holdings (symbol, qty) VALUES (?, ?) ON CONFLICT (symbol) DO UPDATE SET qty = excluded.qty
+"""
 
 BY_KEY = (
     "SELECT id, score, gating, coalesce(guard_reason, '') FROM executions "
@@ -161,17 +184,32 @@ LAST_DEAD_LETTER_MS = "SELECT ts_ms FROM dead_letters ORDER BY id DESC LIMIT 1"
 STAMP = "INSERT INTO stamps (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 STAMPS = "SELECT key, value FROM stamps ORDER BY key"
 
-UNSETTLED = """
+_UNSETTLED = """
 SELECT id, symbol, signal_id, signal_ts_ms, state, client_order_id, order_json, side, meta_json, reserved_ms
-  FROM executions
- WHERE symbol = ? AND exec_ts_ms IS NULL ORDER BY id
-"""
+  FROM executions INDEXED BY executions_unsettled
+ WHERE exec_ts_ms IS NULL"""
+UNSETTLED = f"{_UNSETTLED} AND symbol = ? ORDER BY id"
+# Over all symbols: the index is small, whatever the size of the table.
+UNSETTLED_BY_ID = f"{_UNSETTLED} AND (signal_id = ?1 OR client_order_id = ?1) ORDER BY id"
 UNSETTLED_SUMMARY = """
 SELECT symbol, state, count(*), min(reserved_ms)
   FROM executions INDEXED BY executions_unsettled
  WHERE exec_ts_ms IS NULL GROUP BY symbol, state
 """
 QUANTITY_OF = "SELECT qty FROM executions WHERE id = ?"
+OUTCOME_OF = "SELECT state, status, qty FROM executions WHERE id = ?"
+SYMBOL_OF = "SELECT symbol FROM executions WHERE id = ?"
+KNOWN = """
+SELECT client_order_id FROM executions WHERE client_order_id IN (SELECT value FROM json_each(?))
+"""
+# Every order of a symbol whose end is open, and the words that its direction and quantities stand in.
+IN_FLIGHT = """
+SELECT client_order_id, state, side, qty, order_json FROM executions INDEXED BY executions_unsettled
+ WHERE symbol = ? AND exec_ts_ms IS NULL ORDER BY id
+"""
+SENDS = "SELECT reserved_ms FROM executions WHERE client_order_id IS NOT NULL AND reserved_ms >= ? ORDER BY 1"
+COUNT_SENDS = "SELECT count(*) FROM executions WHERE client_order_id IS NOT NULL AND reserved_ms > ?"
+STAMP_OF = "SELECT value FROM stamps WHERE key = ?"
 BY_CLIENT_ORDER_ID = "SELECT id, state FROM executions WHERE client_order_id = ?"
 
 PROJECTION = (
@@ -195,16 +233,35 @@ json_object('exec_ts_ms', x.exec_ts_ms, 'signal_ts_ms', x.signal_ts_ms, 'symbol'
             'guard_reason', x.guard_reason, 'status', x.status, 'error_code', x.error_code,
             'error_msg', x.error_msg, 'run_source', x.run_source, 'meta_json', json(x.meta_json))
 """
+# After a late fill the line is the one that was kept.
+KEEP_LINE = f"""
+INSERT INTO late_fills (execution_id, at_ms, status, line)
+SELECT x.id, ?, x.status, {RECORD} FROM executions AS x WHERE x.id = ?
+"""
 _FINAL = f"""
-SELECT e.seq, x.symbol, x.exec_ts_ms / 3600000, {RECORD}
+SELECT e.seq, x.symbol, x.exec_ts_ms / 3600000, coalesce(l.line, {RECORD})
   FROM events AS e JOIN executions AS x ON x.id = e.execution_id
+  LEFT JOIN late_fills AS l ON l.execution_id = e.execution_id
  WHERE e.seq > ? AND e.seq <= ? AND e.final = 1"""
 FINAL_RECORDS = f"{_FINAL} ORDER BY e.seq LIMIT ?"
-FINAL_SKIPS = f"{_FINAL} AND x.status = 'skip' ORDER BY e.seq LIMIT ?"
+FINAL_SKIPS = f"{_FINAL} AND coalesce(l.status, x.status) = 'skip' ORDER BY e.seq LIMIT ?"
 DEAD_LETTERS = """
 SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
  WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
 """
+
+HALT = """
+INSERT INTO halts (scope, why, who, at_ms, new_only, until_ms) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (scope) DO UPDATE
+   SET why = excluded.why, who = excluded.who, at_ms = excluded.at_ms, new_only = excluded.new_only,
+       until_ms = excluded.until_ms
+"""
+HALTS = "SELECT scope, why, who, at_ms, new_only, until_ms FROM halts ORDER BY scope"
+HALT_OF = "SELECT scope, why, who, at_ms, new_only, until_ms FROM halts WHERE scope = ?"
+# The empty scope ends all of them.
+RESUME = "DELETE FROM halts WHERE scope = ?1 OR ?1 = ''"
+AUDIT = "INSERT INTO audit (at_ms, action, subject, who, why, detail) VALUES (?, ?, ?, ?, ?, ?)"
+AUDITS = "SELECT at_ms, action, subject, who, why, detail FROM audit ORDER BY id DESC LIMIT ?"
 
 # What people's commands read.
 OWNER = "SELECT pid, started_ms, epoch FROM owner"

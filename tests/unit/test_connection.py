@@ -33,6 +33,24 @@ from store.lock import lock_holder
 SCHEMAS = sorted(SCHEMA_FOLDER.glob("*.sql"))
 
 
+OLD_TABLES = ("executions", "events", "source_positions", "dead_letters", "projections")
+OLD_ROWS = f"""
+INSERT INTO executions (signal_ts_ms, symbol, signal_id, id_given, state, status, exec_ts_ms, order_id, side,
+    qty, price, gating, run_source, meta_json, order_json, score, place_file, place_offset, place_length,
+    reserved_ms)
+VALUES
+    ({rig.T0 + 1}, 'BTCUSDT', 'id-1', 0, 'filled', 'success', {rig.T0}, 'dryrun:id-1', 'long', '100.0',
+     '7.10', 1, 'prod', '{{}}', '{{}}', 0.9, 'a.jsonl', 0, 1, {rig.T0}),
+    ({rig.T0 + 2}, 'BTCUSDT', 'id-2', 0, 'reserved', 'pending', NULL, 'dryrun:id-2', 'long', '100.0',
+     NULL, 1, 'prod', '{{}}', '{{}}', 0.9, 'a.jsonl', 1, 1, {rig.T0});
+INSERT INTO events (execution_id, at_ms, from_state, to_state, final)
+VALUES (1, {rig.T0}, NULL, 'reserved', 0), (1, {rig.T0}, 'reserved', 'filled', 1);
+INSERT INTO source_positions VALUES ('BTCUSDT', 'jsonl', 'a.jsonl', 1, 2, 3, 'm', 4, '');
+INSERT INTO dead_letters VALUES (1, {rig.T0}, 'BTCUSDT', 'jsonl', 'a.jsonl', 9, 'h', 'not_json', x'ff');
+INSERT INTO projections VALUES ('executions', 2);
+"""
+
+
 def schema_of(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
     """Every table and index as it was declared, without differences of space."""
     found = connection.execute("SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master")
@@ -54,6 +72,27 @@ def test_a_store_of_any_older_version_becomes_what_a_fresh_one_is(version: int) 
         assert older.execute("PRAGMA user_version").fetchone() == (newest_version(),)
         assert older.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert older.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_store_of_version_1_keeps_its_rows(tmp_path: Path) -> None:
+    rig.open_ledger(tmp_path, ManualClock()).close()
+    path = tmp_path / DATABASE
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as older:
+        older.executescript(SCHEMAS[0].read_text())
+        older.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        older.execute("PRAGMA user_version=1")
+        older.executescript(OLD_ROWS)
+        expected = [older.execute(f"SELECT * FROM {table}").fetchall() for table in OLD_TABLES]
+
+    ledger = rig.open_ledger(tmp_path, ManualClock())
+    kept = [rig.rows(tmp_path, "*", table) for table in OLD_TABLES]
+    receipt = ledger.commit([rig.share(rig.reservation(1), rig.reservation(3))])[0]
+    ledger.close()
+
+    assert kept == expected
+    assert all(expected)
+    assert receipt.row_ids == [None, 3]
 
 
 def test_the_versions_are_numbered_without_a_gap() -> None:

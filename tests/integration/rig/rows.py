@@ -105,5 +105,6 @@ def rows(folder: Path, columns: str, table: str = "executions", order: str = "")
 
 def everything(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     """All tables but the owner's counters: equal before and after means that nothing changed."""
-    names = ("executions", "events", "source_positions", "lanes", "dead_letters", "projections", "stamps")
+    names = ["executions", "events", "source_positions", "lanes", "dead_letters", "projections", "stamps"]
+    names += ["halts", "audit", "late_fills", "holdings"]
     return {name: rows(folder, "*", name) for name in names}

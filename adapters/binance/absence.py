@@ -13,6 +13,8 @@ import msgspec
 # While the order may still be on its way it is asked for often: most turn up within a second or two.
 EARLY_DELAY_MS = 200
 EARLY_DOUBLINGS_MAX = 10
+# Orders that ended unfilled are forgotten after 3 days: about older ones "does not exist" says nothing.
+MEMORY_MS = 3 * 86_400_000 - 3_600_000
 # However low the spacing is set, questions do not follow each other without a pause.
 SPACING_MS_MIN = 20
 
@@ -21,13 +23,15 @@ class AbsenceNumbers(msgspec.Struct, frozen=True):
     """How much is demanded; the names are those of the `broker:` settings.
 
     `margin_ms` after the window: queues before the engine. `visibility_ms`: how long the exchange may take to
-    show an accepted order; at least `answers_min` answers, `spacing_ms` apart, must span it.
+    show an accepted order; at least `answers_min` answers, `spacing_ms` apart, must span it. `memory_ms`: how
+    long after its window an order is sure to be remembered.
     """
 
     margin_ms: int
     visibility_ms: int
     spacing_ms: int
     answers_min: int = 3
+    memory_ms: int = MEMORY_MS
 
 
 class SendWindow(msgspec.Struct, frozen=True):
@@ -102,6 +106,13 @@ class AbsenceProof:
         """How many answers count so far."""
         return self._counted
 
+    def too_early(self, exchange_ms: int) -> Pending | None:
+        """Not yet, while by this guess of the exchange's clock no answer can count; else None."""
+        if exchange_ms > self.fence_ms:
+            return None
+        self._rounds += 1
+        return self._until_the_fence(exchange_ms)
+
     def absent(self, server_ms: int, took_ms: int) -> Pending | EvidenceDue:
         """The exchange said "does not exist".
 
@@ -116,11 +127,9 @@ class AbsenceProof:
             return self.contradicted("the exchange's clock went back")
         self._newest_ms = server_ms
         if server_ms <= self.fence_ms:
-            left_ms = self.fence_ms - server_ms + 1
-            return Pending(
-                min(left_ms, self._early_delay_ms()),
-                f"the exchange may still accept it for {left_ms} ms",
-            )
+            return self._until_the_fence(server_ms)
+        if server_ms > self.window.closes_ms + self._numbers.memory_ms:
+            return self.contradicted("it is so old that the exchange may have forgotten it")
         self._count(_Answer(server_ms, server_ms + took_ms))
         return self._after_the_fence(server_ms)
 
@@ -152,6 +161,11 @@ class AbsenceProof:
             return Proven()
         position = "differs from the ledger" if evidence.position_fits is False else "cannot be told"
         return Pending(self._spacing_ms(), f"the position {position} and the user stream had a gap")
+
+    def _until_the_fence(self, exchange_ms: int) -> Pending:
+        left_ms = self.fence_ms - exchange_ms + 1
+        wait_ms = min(left_ms, self._early_delay_ms())
+        return Pending(wait_ms, f"the exchange may still accept it for {left_ms} ms")
 
     def _count(self, answer: _Answer) -> None:
         if self._first is None or self._last is None:

@@ -72,9 +72,15 @@ class OrderTracker:
         self._status: str | None = None
         self._executed = Decimal(0)
         self._ended_ms: int | None = None
+        self._latest: OrderFact | None = None
         self._seen = False
         self._trades: dict[int, TradeFact] = {}
         self._told: OrderUpdate | None = None
+
+    @property
+    def latest(self) -> OrderFact | None:
+        """The order with its terms as shown at its furthest; None when only trades were seen."""
+        return self._latest
 
     @property
     def final(self) -> bool:
@@ -91,6 +97,9 @@ class OrderTracker:
         assert fact.order_id == self.order_id, "one tracker, one order"
         before = (self._seen, self._status, self._executed)
         self._seen = True
+        latest = self._latest
+        if latest is None or (fact.final, fact.executed_qty) > (latest.final, latest.executed_qty):
+            self._latest = fact
         self._executed = max(self._executed, fact.executed_qty)
         if fact.final:
             self._end(fact)

@@ -160,6 +160,27 @@ def test_a_clock_that_went_back_can_still_be_followed_by_a_proof() -> None:
     assert isinstance(words[-1], EvidenceDue)
 
 
+def test_an_order_that_the_exchange_may_have_forgotten_is_never_proven_absent() -> None:
+    proof = fresh_proof()
+    forgotten_ms = CLOSES_MS + NUMBERS.memory_ms + 1
+
+    words = [proof.absent(forgotten_ms + step_ms, 0) for step_ms in (0, 30_000, 60_000, 90_000)]
+
+    assert {word.why for word in words if isinstance(word, Pending)} == {
+        "it is so old that the exchange may have forgotten it"
+    }
+    assert len(words) == 4
+
+
+def test_a_guess_of_the_clock_saves_questions_and_counts_nothing() -> None:
+    proof = fresh_proof()
+
+    early, late = proof.too_early(FENCE_MS), proof.too_early(FENCE_MS + 1)
+
+    assert early is not None
+    assert (early.wait_ms, late, proof.counted) == (1, None, 0)
+
+
 def test_silence_neither_counts_nor_begins_anew() -> None:
     proof = fresh_proof()
     proof.absent(FENCE_MS + 1, 0)

@@ -1,0 +1,253 @@
+"""What can be asked about orders, with the answers as facts: never an exception, never a guess.
+
+An answer that is missing, refused or unreadable is a `Doubt`; only a plain "does not exist" is `Missing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
+
+from adapters.binance import wire
+from adapters.binance.client import Client, NoAnswer, NotLeft, Replied
+from adapters.binance.facts import OrderFact, TradeFact
+from adapters.binance.market import HISTORY_ROWS_MAX, HISTORY_SPAN_MS, Market
+from adapters.binance.verdicts import Ambiguous, NoSuchOrder, Ok, verdict
+from adapters.binance.wire_replies import (
+    ErrorReply,
+    OrderReply,
+    TradeReply,
+    read_error,
+    read_listen_key,
+    read_order,
+    read_orders,
+    read_positions,
+    read_server_time,
+    read_trades,
+)
+from adapters.binance.wire_stream import OrderTradeUpdate
+
+# Pages of a history that are read at most: 5 000 orders of one symbol in the window of one lookup.
+PAGES_MAX = 5
+
+T = TypeVar("T")
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """The exchange says that it has no such order; soon after placing that proves nothing."""
+
+
+class Doubt(msgspec.Struct, frozen=True):
+    """Nothing was learned; `retry_at_ms` (host's wall clock) when it is known.
+
+    `no_such_order`: the exchange's reason, which only says something where one order was asked for.
+    """
+
+    why: str
+    retry_at_ms: int | None = None
+    no_such_order: bool = False
+
+
+class Questions:
+    """The questions of lookups (`urgent`: they may use the budget's head-room) or of mere looking on."""
+
+    def __init__(self, client: Client, market: Market, *, urgent: bool) -> None:
+        self._client = client
+        self._market = market
+        self._urgent = urgent
+
+    async def server_time(self) -> int | Doubt:
+        """The exchange's own clock, now."""
+        return await self._ask("the exchange's time", wire.server_time(self._market), read_server_time)
+
+    async def order(self, symbol: str, client_order_id: str) -> OrderFact | Missing | Doubt:
+        """One order by its client order id."""
+        request = wire.query_order(self._market, symbol, client_order_id)
+        answer = await self._ask("the order", request, lambda body: _fact(read_order(body)))
+        return Missing() if isinstance(answer, Doubt) and answer.no_such_order else answer
+
+    async def open_orders(self, symbol: str) -> Sequence[OrderFact] | Doubt:
+        """Every order of `symbol` that works."""
+        return await self._ask("open orders", wire.open_orders(self._market, symbol), _facts)
+
+    async def history(self, symbol: str, start_ms: int) -> Sequence[OrderFact] | Doubt:
+        """Every order of `symbol` since `start_ms`, at most the market's span of time from there."""
+        market, end_ms = self._market, self._end_ms(start_ms)
+
+        def page(last: OrderFact | None) -> wire.Request:
+            if last is None:
+                return wire.all_orders(market, symbol, start_ms=start_ms, end_ms=end_ms)
+            return wire.all_orders(market, symbol, from_order_id=last.order_id + 1)
+
+        return await self._pages("the order history", page, _facts)
+
+    async def order_by_id(self, symbol: str, order_id: int) -> OrderFact | Doubt | None:
+        """One order by the exchange's own id; None when it shows none."""
+        request = wire.all_orders(self._market, symbol, from_order_id=order_id, limit=1)
+        facts = await self._ask("the order history", request, _facts)
+        if isinstance(facts, Doubt):
+            return facts
+        return next((fact for fact in facts if fact.order_id == order_id), None)
+
+    async def trades(self, symbol: str, start_ms: int) -> Sequence[TradeFact] | Doubt:
+        """Every trade of `symbol` since `start_ms`, at most the market's span of time from there."""
+        market, end_ms = self._market, self._end_ms(start_ms)
+
+        def page(last: TradeFact | None) -> wire.Request:
+            if last is None:
+                return wire.trades(market, symbol, start_ms=start_ms, end_ms=end_ms)
+            return wire.trades(market, symbol, from_trade_id=last.trade_id + 1)
+
+        return await self._pages("the trades", page, _trade_facts)
+
+    async def trades_of(self, symbol: str, order_id: int) -> Sequence[TradeFact] | Doubt:
+        """The trades of one order, at most a page of them."""
+        request = wire.trades(self._market, symbol, order_id=order_id)
+        return await self._ask("the order's trades", request, _trade_facts)
+
+    async def position(self, symbol: str) -> Decimal | Doubt | None:
+        """The signed position; None where the market has none to tell."""
+        if self._market is not Market.FUTURES:
+            return None
+
+        def amount(body: bytes) -> Decimal | None:
+            positions = read_positions(body)
+            if positions is None:
+                return None
+            return sum((one.position_amt for one in positions if one.symbol == symbol), Decimal(0))
+
+        return await self._ask("the position", wire.position_risk(symbol), amount)
+
+    async def create_listen_key(self) -> str | Doubt:
+        """The key of the user stream; a secret."""
+        return await self._ask("a listen key", wire.listen_key_create(), read_listen_key)
+
+    async def extend_listen_key(self) -> Doubt | None:
+        """Another hour for the key of the user stream; None when it was given."""
+        answer = await self._ask("the listen key", wire.listen_key_extend(), lambda body: body)
+        return answer if isinstance(answer, Doubt) else None
+
+    async def _pages(
+        self,
+        what: str,
+        request: Callable[[T | None], wire.Request],
+        read: Callable[[bytes], Sequence[T] | None],
+    ) -> Sequence[T] | Doubt:
+        """All pages; `request` is given the last row of the page before. Too many are a Doubt."""
+        rows: list[T] = []
+        for _ in range(PAGES_MAX):
+            page = await self._ask(what, request(rows[-1] if rows else None), read)
+            if isinstance(page, Doubt):
+                return page
+            rows += page
+            if len(page) < HISTORY_ROWS_MAX:
+                return rows
+        return Doubt(f"{what}: more than {PAGES_MAX * HISTORY_ROWS_MAX} rows")
+
+    def _end_ms(self, start_ms: int) -> int | None:
+        """The end of the longest span that begins there, when it has passed; None: until now."""
+        end_ms = start_ms + HISTORY_SPAN_MS[self._market] - 1
+        return end_ms if end_ms < self._client.exchange_clock.now_ms() else None
+
+    async def _ask(self, what: str, request: wire.Request, read: Callable[[bytes], T | None]) -> T | Doubt:
+        answer = await self._client.call(request, urgent=self._urgent)
+        match answer:
+            case Replied():
+                return self._read(what, answer, read)
+            case NotLeft(text=text, retry_at_ms=retry_at_ms):
+                return Doubt(f"{what}: not asked: {text}", retry_at_ms)
+            case NoAnswer(why=why):
+                return Doubt(f"{what}: no answer: {why}")
+
+    def _read(self, what: str, reply: Replied, read: Callable[[bytes], T | None]) -> T | Doubt:
+        if reply.status == 200:
+            value = read(reply.body)
+            return Doubt(f"{what}: the reply cannot be read") if value is None else value
+        error = read_error(reply.body) or ErrorReply()
+        match verdict(
+            self._market, reply.status, error.code, error.msg, placing=False, headers=reply.headers
+        ):
+            case NoSuchOrder(text=text):
+                return Doubt(f"{what}: {text}", no_such_order=True)
+            case Ambiguous(why=why):
+                return Doubt(f"{what}: {why}")
+            case Ok():
+                return Doubt(f"{what}: no answer")
+            case said:
+                return Doubt(f"{what}: {said.text}")
+
+
+def facts_of_event(event: OrderTradeUpdate) -> tuple[OrderFact, TradeFact | None]:
+    """What one event of the user stream says: the order, and the trade when it tells of one."""
+    order = OrderFact(
+        client_order_id=event.client_order_id,
+        order_id=event.order_id,
+        symbol=event.symbol,
+        side=event.side,
+        order_type=event.order_type,
+        qty=event.orig_qty,
+        price=event.price or None,
+        status=event.status,
+        executed_qty=event.cum_qty,
+        at_ms=event.transaction_ms,
+    )
+    if event.trade_id is None or event.last_qty <= 0:
+        return order, None
+    return order, TradeFact(
+        trade_id=event.trade_id,
+        order_id=event.order_id,
+        qty=event.last_qty,
+        price=event.last_price,
+        fee=event.commission or Decimal(0),
+        fee_asset=event.commission_asset or "",
+        at_ms=event.transaction_ms,
+    )
+
+
+def _fact(reply: OrderReply | None) -> OrderFact | None:
+    """The reply as a fact; None when it leaves out what a whole one tells."""
+    if reply is None or reply.status is None or reply.side is None or reply.type is None:
+        return None
+    if reply.orig_qty is None or reply.executed_qty is None:
+        return None
+    return OrderFact(
+        client_order_id=reply.our_id,
+        order_id=reply.order_id,
+        symbol=reply.symbol,
+        side=reply.side,
+        order_type=reply.type,
+        qty=reply.orig_qty,
+        price=reply.price or None,
+        status=reply.status,
+        executed_qty=reply.executed_qty,
+        created_ms=reply.time,
+        at_ms=reply.update_time,
+    )
+
+
+def _facts(body: bytes) -> tuple[OrderFact, ...] | None:
+    replies = read_orders(body)
+    if replies is None:
+        return None
+    facts = tuple(fact for fact in map(_fact, replies) if fact is not None)
+    return facts if len(facts) == len(replies) else None
+
+
+def _trade_fact(reply: TradeReply) -> TradeFact:
+    return TradeFact(
+        trade_id=reply.id,
+        order_id=reply.order_id,
+        qty=reply.qty,
+        price=reply.price,
+        fee=reply.commission,
+        fee_asset=reply.commission_asset,
+        at_ms=reply.time,
+    )
+
+
+def _trade_facts(body: bytes) -> tuple[TradeFact, ...] | None:
+    replies = read_trades(body)
+    return None if replies is None else tuple(map(_trade_fact, replies))

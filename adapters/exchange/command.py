@@ -20,7 +20,7 @@ import msgspec
 
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultPlan, FaultPlanError, FaultRule, parse_rules
-from adapters.exchange.journal_file import JournalError, JournalFile, JournalHeldError
+from adapters.exchange.journal_file import JournalFile, JournalFileError, JournalTakenError
 from adapters.exchange.prices import (
     FixedPrices,
     ListedPrices,
@@ -102,9 +102,9 @@ def serve_exchange(options: ExchangeOptions, clock: Clock) -> int:
         if journal is not None:
             exchange.restore(journal.entries())
         asyncio.run(_run(ExchangeServer(exchange, clock, sock), options))
-    except JournalError as error:
+    except JournalFileError as error:
         sys.stderr.write(f"exchange: {error}\n")
-        return HELD if isinstance(error, JournalHeldError) else CANNOT_WRITE
+        return HELD if isinstance(error, JournalTakenError) else CANNOT_WRITE
     finally:
         sock.close()
         if journal is not None:

@@ -17,11 +17,11 @@ import msgspec
 JOURNAL_BYTES_MAX = 1 << 30
 
 
-class JournalError(Exception):
+class JournalFileError(Exception):
     """The journal cannot be used; the text says why and what to do."""
 
 
-class JournalHeldError(JournalError):
+class JournalTakenError(JournalFileError):
     """Another exchange writes this journal."""
 
 
@@ -34,14 +34,14 @@ class JournalFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise JournalError(
+            raise JournalFileError(
                 f"journal {path} cannot be opened ({_why(error)}): name another one"
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self.close()
-            raise JournalHeldError(
+            raise JournalTakenError(
                 f"journal {path} is written by another exchange: stop that one, or name another journal"
             ) from error
 
@@ -49,7 +49,7 @@ class JournalFile:
         """What former runs wrote, oldest first; a last line that was cut short is removed."""
         size = os.fstat(self._descriptor).st_size
         if size > JOURNAL_BYTES_MAX:
-            raise JournalError(
+            raise JournalFileError(
                 f"journal {self.path} has {size} bytes, at most {JOURNAL_BYTES_MAX}: begin another one"
             )
         data = self.path.read_bytes()
@@ -62,19 +62,21 @@ class JournalFile:
         try:
             return msgspec.json.decode(line, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JournalError(
+            raise JournalFileError(
                 f"journal {self.path} line {number} is no JSON object ({error}): name another journal"
             ) from error
 
     def append(self, entry: Mapping[str, object]) -> None:
-        """Write one line; raises JournalError, after which nothing may be answered any more."""
+        """Write one line; raises JournalFileError, after which nothing may be answered any more."""
         line = msgspec.json.encode(dict(entry)) + b"\n"
         try:
             written = os.write(self._descriptor, line)
         except OSError as error:
-            raise JournalError(f"journal {self.path} cannot be written ({_why(error)}): make room") from error
+            raise JournalFileError(
+                f"journal {self.path} cannot be written ({_why(error)}): make room"
+            ) from error
         if written < len(line):
-            raise JournalError(f"journal {self.path} took half a line: make room")
+            raise JournalFileError(f"journal {self.path} took half a line: make room")
 
     def close(self) -> None:
         """Let others have it; may be repeated."""

@@ -14,7 +14,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from adapters.exchange.engine import Exchange
-from adapters.exchange.journal_file import JournalError
+from adapters.exchange.journal_file import JournalFileError
 from adapters.exchange.messages import Incoming, Reply
 from adapters.exchange.sockets import Sockets, cut
 from config.seams import Clock
@@ -35,7 +35,7 @@ class ExchangeServer:
         self._sockets = Sockets(exchange, clock, after=self._after)
         self._stirred = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._fault: JournalError | None = None
+        self._fault: JournalFileError | None = None
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_route("*", "/{path:.*}", self._answer)
         # A handler whose client has gone is cancelled: that ends the silences.
@@ -60,7 +60,7 @@ class ExchangeServer:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Until `stop`; raises JournalError when the journal cannot be written any more."""
+        """Until `stop`; raises JournalFileError when the journal cannot be written any more."""
         await self._stopping.wait()
         if self._fault is not None:
             raise self._fault
@@ -92,7 +92,7 @@ class ExchangeServer:
         try:
             reply = self._exchange.handle(incoming, self._clock.wall_ms())
             self._after()
-        except JournalError as error:
+        except JournalFileError as error:
             # What is not on record has not happened for anybody.
             self._give_up(error)
             return _reset(request)
@@ -117,7 +117,7 @@ class ExchangeServer:
         self._sockets.send(self._exchange.take_pushes())
         self._stirred.set()
 
-    def _give_up(self, error: JournalError) -> None:
+    def _give_up(self, error: JournalFileError) -> None:
         self._fault = error
         self._stopping.set()
 
@@ -127,7 +127,7 @@ class ExchangeServer:
             self._stirred.clear()
             try:
                 self._exchange.advance(self._clock.wall_ms())
-            except JournalError as error:
+            except JournalFileError as error:
                 self._give_up(error)
                 return
             self._sockets.send(self._exchange.take_pushes())

@@ -31,11 +31,12 @@ def held_off(host: str, text: str, until_ms: int | None, now_ms: int) -> StartRe
     )
 
 
-def not_understood(host: str, what: str) -> StartRefusal:
+def not_understood(host: str, what: str, why: str) -> StartRefusal:
     """A reply that is not the documented one: another program may be listening there."""
     return StartRefusal(
         "unavailable",
-        f"{host} answered the question for {what} with something else: check broker.name and broker.rest_url",
+        f"{host} has no usable answer to the question for {what} ({why}): "
+        "check broker.name and broker.rest_url",
     )
 
 
@@ -58,14 +59,6 @@ def clock_away(host: str, offset_ms: int) -> StartRefusal | None:
         "configuration",
         f"the clock of this host is {abs(offset_ms) / 1000:.1f} s {side} {host}, must be within "
         f"{CLOCK_OFFSET_MS_MAX // 1000} s: set it (timedatectl set-ntp true), then start again",
-    )
-
-
-def clock_unknown(host: str) -> StartRefusal:
-    """The venue tells its time too slowly or too differently from one reply to the next."""
-    return StartRefusal(
-        "unavailable",
-        f"{host} does not tell its time steadily enough to sign by: check the network, start again",
     )
 
 
@@ -119,3 +112,11 @@ def symbols_trade(host: str, symbols: Iterable[str], status_of: Mapping[str, str
             "take it out of execution.symbols, or wait until it trades again",
         )
     return None
+
+
+def some_symbol_unknown(host: str, symbols: Iterable[str]) -> StartRefusal:
+    """Where the venue says that one of them does not exist, and not which."""
+    return StartRefusal(
+        "configuration",
+        f"{host} does not know one of the symbols {', '.join(symbols)}: take it out of execution.symbols",
+    )

@@ -60,6 +60,10 @@ drill: $(INSTALLED) ## kill the worker 60 times per sink, at random and at every
 drill-short: $(INSTALLED) ## the same with 25 kills per sink and 20 pairs
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 25 --pairs 20
 
+.PHONY: interop
+interop: $(INSTALLED) ## four foreign clients trade on the practice exchange, and its journal judges what they believe
+	$(BIN)/python tests/interop/run.py
+
 .PHONY: bench
 bench: $(INSTALLED) ## speed, latency, memory and restart, as ratios taken in one run
 	$(BIN)/python tests/bench/run.py
@@ -70,5 +74,5 @@ bench-short: $(INSTALLED) ## the same on less data; fails only at twice a bound
 
 .PHONY: clean
 clean: ## remove what make created; ./runtime stays, it may hold executions
-	rm -rf $(VENV) build dist .drill .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .drill .bench .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

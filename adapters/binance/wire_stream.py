@@ -72,8 +72,8 @@ class _Envelope(msgspec.Struct, frozen=True):
 
     kind: str | None = field(default=None, name="e")
     event_ms: Int64 = field(default=0, name="E")
-    data: msgspec.Raw | None = None
-    event: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    event: msgspec.Raw = msgspec.Raw()
 
 
 class _FuturesOrder(Reply, frozen=True):
@@ -138,9 +138,8 @@ def read_event(message: bytes) -> StreamEvent | None:
     envelope = decoded(_envelope, message)
     if envelope is None:
         return None
-    inner = envelope.data or envelope.event
-    if inner is not None:
-        message = bytes(inner)
+    if envelope.kind is None:
+        message = bytes(envelope.data) or bytes(envelope.event)
         envelope = decoded(_envelope, message)
     if envelope is None or envelope.kind is None:
         return None

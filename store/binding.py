@@ -9,9 +9,9 @@ from typing import TypeVar
 from msgspec.structs import asdict, replace
 
 from store.lifecycle import BIRTH_STATES, TERMINAL_STATES, State, status_of
-from store.records import DeadLetter, Move, Position, Reservation
+from store.records import Audit, DeadLetter, Halt, Move, Position, Reservation
 
-Record = TypeVar("Record", Move, Position, DeadLetter)
+Record = TypeVar("Record", Move, Position, DeadLetter, Halt, Audit)
 
 MESSAGE_CHARACTERS_MAX = 200
 INTEGER_MAX = 2**63 - 1

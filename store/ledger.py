@@ -22,9 +22,11 @@ from store import statements as sql
 from store.binding import flat, never_sent, row_values, slices, storable
 from store.connection import Store, reconnect
 from store.errors import FencedError, StoreDamagedError, StoreError, StoreReplacedError, StoreWriteError
+from store.halts import write_controls
 from store.lifecycle import State
+from store.limits import LimitCheck, is_limited, runs, skip_of
 from store.reads import Reads
-from store.records import Move, Receipt, Reservation, Share
+from store.records import Limits, Move, Receipt, Reservation, Share
 from store.steps import take_steps
 
 # Faults of one share's data, not of the store: values that cannot be bound, and SQLite's codes for
@@ -37,6 +39,7 @@ _SHARE_CODES = (
     sqlite3.SQLITE_MISMATCH,
     sqlite3.SQLITE_RANGE,
 )
+NO_LIMITS = Limits()
 # An I/O error may pass; a second one in a row does not.
 FAILURES_MAX = 2
 _BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -45,8 +48,9 @@ _BROKEN = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 class Ledger(Reads):
     """All writes of one store. Not safe for concurrent use: one thread owns it."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, limits: Limits = NO_LIMITS) -> None:
         self._store = store
+        self._limits = LimitCheck(limits)
         self._connection = store.connection
         self._clock = clock
         self._names = (str(store.path), f"{store.path}-wal")
@@ -178,6 +182,7 @@ class Ledger(Reads):
             receipt.refused = take_steps(self._connection, share.moves, self._now_ms)
         if share.reservations:
             self._reserve(share.reservations, receipt)
+        write_controls(self._connection, share, self._now_ms)
         receipt.dead_letters = self._set_aside(share)
         self._save_progress(share)
         return receipt
@@ -192,12 +197,15 @@ class Ledger(Reads):
             moves=[storable(move) for move in share.moves],
             positions=[storable(position) for position in share.positions],
             dead_letters=[storable(letter) for letter in share.dead_letters],
+            halts=[storable(halt) for halt in share.halts],
+            audits=[storable(audit) for audit in share.audits],
         )
         receipt = Receipt(row_ids=[])
         for move in share.moves:
             receipt.refused += self._move_alone(move)
         for index, reservation in enumerate(share.reservations):
             self._reserve_alone(index, reservation, receipt)
+        write_controls(self._connection, share, self._now_ms)
         receipt.dead_letters = self._set_aside(share)
         self._save_progress(share)
         return receipt
@@ -243,6 +251,25 @@ class Ledger(Reads):
         return found.fetchone() is not None
 
     def _reserve(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
+        """Write new rows; an order that a hard limit refuses becomes a skip in the same transaction."""
+        if not self._limits.is_on:
+            self._insert(reservations, receipt)
+            return
+        for run in runs(reservations):
+            breach = None
+            if is_limited(run[0]):
+                breach = self._limits.breach(self._connection, run[0], self._now_ms)
+            if breach is None:
+                self._insert(run, receipt)
+                continue
+            index = len(receipt.row_ids)
+            self._insert([skip_of(run[0], breach), *run[1:]], receipt)
+            # A signal that is there already is a duplicate, whatever its order would have been.
+            if receipt.row_ids[index] is not None:
+                receipt.row_ids[index] = None
+                receipt.limited.append((index, breach.code, breach.text))
+
+    def _insert(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
         connection = self._connection
         rows = [row_values(reservation, self._now_ms) for reservation in reservations]
         new: dict[tuple[int, str], int] = {}

@@ -209,6 +209,16 @@ SELECT client_order_id, state, side, qty, order_json FROM executions INDEXED BY 
 """
 SENDS = "SELECT reserved_ms FROM executions WHERE client_order_id IS NOT NULL AND reserved_ms >= ? ORDER BY 1"
 COUNT_SENDS = "SELECT count(*) FROM executions WHERE client_order_id IS NOT NULL AND reserved_ms > ?"
+# Everything that the limits look at, in one statement: an order waits for it. A row without its order's text
+# makes the list unreadable, which refuses the order.
+LIMIT_STATE = """
+SELECT (SELECT count(*) FROM executions WHERE client_order_id IS NOT NULL AND reserved_ms > ?1),
+       (SELECT qty FROM holdings WHERE symbol = ?2),
+       (SELECT value FROM stamps WHERE key = ?3),
+       (SELECT '[' || coalesce(group_concat(coalesce(order_json, 'null')), '') || ']'
+          FROM executions INDEXED BY executions_unsettled
+         WHERE symbol = ?2 AND exec_ts_ms IS NULL AND client_order_id IS NOT NULL)
+"""
 STAMP_OF = "SELECT value FROM stamps WHERE key = ?"
 BY_CLIENT_ORDER_ID = "SELECT id, state FROM executions WHERE client_order_id = ?"
 

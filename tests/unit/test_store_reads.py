@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from rig import rows as rig
 from rig.virtual_clock import START_MS, ManualClock
+from rig.wire_rows import move, reserved, wire
 
 from store import statements
 from store.ledger import Ledger
 from store.lifecycle import State
-from store.records import Move, Reservation
 
 
 @pytest.fixture
@@ -26,26 +26,6 @@ def ledger(tmp_path: Path, clock: ManualClock):
     opened = rig.open_ledger(tmp_path, clock)
     yield opened
     opened.close()
-
-
-def wire(number: int, qty: str = "1.0", side: str = "buy", **changes: Any) -> Reservation:
-    """The row of an order that goes over a wire."""
-    order = f'{{"side":"{side}","qty":"{qty}"}}'
-    named = {"client_order_id": f"c{number}", "qty": qty, "order_json": order}
-    return rig.reservation(number, side="long" if side == "buy" else "short", **{**named, **changes})
-
-
-def reserved(ledger: Ledger, *new: Reservation) -> list[int]:
-    """The ids of new rows."""
-    found = [row_id for row_id in ledger.commit([rig.share(*new)])[0].row_ids if row_id is not None]
-    assert len(found) == len(new)
-    return found
-
-
-def move(ledger: Ledger, row_id: int, before: State, after: State, **changes: Any) -> None:
-    """One step that must be legal."""
-    step = Move(row_id=row_id, before=before, after=after, **changes)
-    assert ledger.commit([rig.share(moves=[step])])[0].refused == []
 
 
 def test_of_many_ids_those_that_have_a_row_are_known(ledger: Ledger) -> None:

@@ -12,15 +12,13 @@ from typing import TypeVar
 import msgspec
 
 from adapters.binance import wire
-from adapters.binance.client import Client, NoAnswer, NotLeft, Replied
+from adapters.binance.asking import Trouble, ask
+from adapters.binance.client import Client
 from adapters.binance.facts import OrderFact, TradeFact
 from adapters.binance.market import HISTORY_ROWS_MAX, HISTORY_SPAN_MS, Market
-from adapters.binance.verdicts import Ambiguous, NoSuchOrder, Ok, verdict
 from adapters.binance.wire_replies import (
-    ErrorReply,
     OrderReply,
     TradeReply,
-    read_error,
     read_listen_key,
     read_order,
     read_orders,
@@ -44,11 +42,13 @@ class Doubt(msgspec.Struct, frozen=True):
     """Nothing was learned; `retry_at_ms` (host's wall clock) when it is known.
 
     `no_such_order`: the exchange's reason, which only says something where one order was asked for.
+    `refused`: asking again is of no use.
     """
 
     why: str
     retry_at_ms: int | None = None
     no_such_order: bool = False
+    refused: bool = False
 
 
 class Questions:
@@ -153,31 +153,15 @@ class Questions:
         return end_ms if end_ms < self._client.exchange_clock.now_ms() else None
 
     async def _ask(self, what: str, request: wire.Request, read: Callable[[bytes], T | None]) -> T | Doubt:
-        answer = await self._client.call(request, urgent=self._urgent)
-        match answer:
-            case Replied():
-                return self._read(what, answer, read)
-            case NotLeft(text=text, retry_at_ms=retry_at_ms):
-                return Doubt(f"{what}: not asked: {text}", retry_at_ms)
-            case NoAnswer(why=why):
-                return Doubt(f"{what}: no answer: {why}")
-
-    def _read(self, what: str, reply: Replied, read: Callable[[bytes], T | None]) -> T | Doubt:
-        if reply.status == 200:
-            value = read(reply.body)
-            return Doubt(f"{what}: the reply cannot be read") if value is None else value
-        error = read_error(reply.body) or ErrorReply()
-        match verdict(
-            self._market, reply.status, error.code, error.msg, placing=False, headers=reply.headers
-        ):
-            case NoSuchOrder(text=text):
-                return Doubt(f"{what}: {text}", no_such_order=True)
-            case Ambiguous(why=why):
-                return Doubt(f"{what}: {why}")
-            case Ok():
-                return Doubt(f"{what}: no answer")
-            case said:
-                return Doubt(f"{what}: {said.text}")
+        answer = await ask(self._client, request, read, urgent=self._urgent)
+        if isinstance(answer, Trouble):
+            return Doubt(
+                why=f"{what}: {answer.text}",
+                retry_at_ms=answer.retry_at_ms,
+                no_such_order=answer.kind == "missing",
+                refused=answer.kind == "refused",
+            )
+        return answer
 
 
 def facts_of_event(event: OrderTradeUpdate) -> tuple[OrderFact, TradeFact | None]:

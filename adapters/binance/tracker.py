@@ -122,6 +122,10 @@ class OrderTracker:
         self._told = current
         return current
 
+    def tell_again(self) -> None:
+        """Let the next `update` tell what was told before: somebody new listens."""
+        self._told = None
+
     def current(self) -> OrderUpdate | None:
         """The present word, told before or not; None before anything was said of the order."""
         if not self._seen:
@@ -139,6 +143,7 @@ class OrderTracker:
             event_ms=_latest(sums.last_ms, self._ended_ms if state in ("canceled", "expired") else None),
             fee=sums.fee if sums.qty else None,
             reason=self._reason(state, sums),
+            symbol=self.symbol,
         )
 
     def _end(self, fact: OrderFact) -> None:

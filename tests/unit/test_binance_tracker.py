@@ -61,7 +61,7 @@ def test_a_new_order_is_told_once_as_open() -> None:
 
     first, second = tracker.update(), tracker.update()
 
-    assert first == OrderUpdate("ew1-a", "open", Decimal(0), exchange_order_id="7")
+    assert first == OrderUpdate("ew1-a", "open", Decimal(0), exchange_order_id="7", symbol="BTCUSDT")
     assert second is None
 
 
@@ -79,6 +79,7 @@ def test_a_filled_order_is_told_with_its_exact_average_price_and_fee() -> None:
         exchange_order_id="7",
         event_ms=4_500,
         fee=Decimal("0.30"),
+        symbol="BTCUSDT",
     )
     assert tracker.final
 

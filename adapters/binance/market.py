@@ -159,8 +159,9 @@ WEIGHTS = {
     ),
 }
 
-# The longest span between startTime and endTime of an order or trade history.
-HISTORY_SPAN_MS = {Market.FUTURES: 7 * DAY_MS, Market.SPOT: DAY_MS}
+# The longest span between startTime and endTime of an order or trade history: 7 days and 24 hours, "less
+# than" on one page of the documentation and "not longer" on another.
+HISTORY_SPAN_MS = {Market.FUTURES: 7 * DAY_MS - 1, Market.SPOT: DAY_MS - 1}
 
 # The most rows of one page of an order or trade history.
 HISTORY_ROWS_MAX = 1_000

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
 import msgspec
 
 from adapters.binance.market import Market
-from adapters.binance.transport import HttpReply
 from adapters.binance.wire_replies import ErrorReply, read_error, read_order
 
 # The exchange's own words, shortened: they end in rows, logs and alerts.
@@ -110,6 +110,7 @@ _REJECTED_BY_BOTH = {
     -1121: "unknown_symbol",
     -1128: "venue_rejected",
     -1130: "venue_rejected",
+    -1131: "venue_rejected",
 }
 _REJECTED_BY_FUTURES = {
     -1136: "venue_rejected",
@@ -197,7 +198,23 @@ _PHRASES = (
 )
 
 
-def reply_verdict(market: Market, reply: HttpReply, *, placing: bool) -> Verdict:
+class WholeReply(Protocol):
+    """A reply as the wire or the client hands it over; header names in lower case."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers."""
+
+    @property
+    def body(self) -> bytes:
+        """All of the body."""
+
+
+def reply_verdict(market: Market, reply: WholeReply, *, placing: bool) -> Verdict:
     """What a whole reply proves. While placing, a 200 counts only when its body is an order."""
     error = (read_error(reply.body) if reply.status != 200 else None) or ErrorReply()
     answer = verdict(market, reply.status, error.code, error.msg, placing=placing, headers=reply.headers)

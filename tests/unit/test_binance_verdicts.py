@@ -114,6 +114,7 @@ REJECTIONS = [
     (BOTH, -1111, "Parameter 'quantity' has too much precision.", "invalid_quantity"),
     (BOTH, -1116, "Invalid orderType.", "venue_rejected"),
     (BOTH, -1121, "Invalid symbol.", "unknown_symbol"),
+    (BOTH, -1131, "recvWindow must be less than 60000", "venue_rejected"),
     (BOTH, -2010, "Account has insufficient balance for requested action.", "insufficient_balance"),
     (BOTH, -2010, "Market is closed.", "symbol_not_trading"),
     (BOTH, -2010, "This action is disabled on this account.", "account_restricted"),

@@ -16,7 +16,7 @@ import ssl
 import struct
 import weakref
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -249,7 +249,9 @@ class AiohttpTransport:
             raise _NoReplyError("a packed body that is cut short or over-long")
         return plain
 
-    async def stream(self, path: str) -> AsyncIterator[bytes | StreamClosed]:
+    async def stream(
+        self, path: str, opened: Callable[[], None] | None = None
+    ) -> AsyncIterator[bytes | StreamClosed]:
         """The messages of a web socket, StreamClosed the last; `path` may hold a secret, no text does."""
         if self._stream_url is None:
             yield StreamClosed("this host has no user stream")
@@ -268,6 +270,8 @@ class AiohttpTransport:
             yield StreamClosed(_why_no_stream(fault))
             return
         try:
+            if opened is not None:
+                opened()
             while True:
                 message = await channel.receive()
                 if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):

@@ -6,7 +6,7 @@ What carries keys, signatures or listen keys shows none of them in its repr.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -83,8 +83,13 @@ class Transport(Protocol):
     ) -> WireResult:
         """Send once; `guard` is asked right before the first byte, with nothing awaited in between."""
 
-    def stream(self, path: str) -> AsyncIterator[bytes | StreamClosed]:
-        """The messages of a web socket at `path` (from the host's root); ends with StreamClosed."""
+    def stream(
+        self, path: str, opened: Callable[[], None] | None = None
+    ) -> AsyncIterator[bytes | StreamClosed]:
+        """The messages of a web socket at `path` (from the host's root); ends with StreamClosed.
+
+        `opened` is called when the connection stands: what happens from then on is told.
+        """
 
     async def close(self) -> None:
         """Release the connections."""

@@ -94,7 +94,7 @@ class UserStream:
         if isinstance(key, Doubt):
             self.closed_because = key.why
             return key.retry_at_ms
-        messages = self._transport.stream(stream_path(key))
+        messages = self._transport.stream(stream_path(key), self._opened)
         listening = asyncio.create_task(self._listen(messages))
         keeping = asyncio.create_task(self._keep())
         try:
@@ -109,14 +109,12 @@ class UserStream:
         return None
 
     async def _listen(self, messages: AsyncIterator[bytes | StreamClosed]) -> str:
-        """Hand on the events; why it ended. The first message, an empty one too, shows that it is open."""
+        """Hand on the events; why it ended."""
         try:
             async for message in messages:
                 if isinstance(message, StreamClosed):
                     return message.why
-                if self._since_ms is None:
-                    self._opened()
-                if message and self._is_end(message):
+                if self._is_end(message):
                     return "the listen key expired"
             return "the stream ended"
         finally:

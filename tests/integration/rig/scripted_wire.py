@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qsl
 
 from adapters.binance.transport import (
@@ -48,7 +48,9 @@ class ScriptedWire:
             return HttpReply(200, {}, body)
         return self.script.popleft() if self.script else HttpReply(200, {}, b"{}")
 
-    async def stream(self, path: str) -> AsyncIterator[bytes | StreamClosed]:
+    async def stream(
+        self, path: str, opened: Callable[[], None] | None = None
+    ) -> AsyncIterator[bytes | StreamClosed]:
         yield StreamClosed("none here")
 
     async def close(self) -> None:

@@ -117,7 +117,7 @@ class PriceListError(Exception):
 
 
 def listed_prices(text: str, start_ms: int) -> list[tuple[int, str, Decimal]]:
-    """The rows of a price file: `offset_ms,SYMBOL,price` a line, offsets from the start; `#` begins a comment."""
+    """The rows of a price file, `offset_ms,SYMBOL,price` a line, offsets from the start; `#` comments."""
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#", 1)[0].split(",")

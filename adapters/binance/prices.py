@@ -13,6 +13,11 @@ from decimal import Decimal
 
 import msgspec
 
+from adapters.binance import wire
+from adapters.binance.asking import Trouble, ask
+from adapters.binance.client import Client
+from adapters.binance.market import Market
+from adapters.binance.wire_replies import BookTicker, read_book_ticker, read_book_tickers
 from config.seams import Clock
 
 # Asked about this often in the life of a price, so that one lost answer leaves no gap.
@@ -21,6 +26,9 @@ ASKS_PER_LIFE = 2
 POLL_S_MIN = 0.25
 # A question that is answered later than this is asked anew; its answer would be too old for most uses.
 ANSWER_S_MAX = 5.0
+# Up to here each symbol is asked for by itself: for more of them one question for all weighs less, and
+# on spot that answer has half a megabyte.
+SINGLES_MAX = {Market.FUTURES: 2, Market.SPOT: 10}
 
 
 class BookPrice(msgspec.Struct, frozen=True):
@@ -69,8 +77,8 @@ class Prices:
         if answer is None:
             self.unanswered += 1
             return False
-        for symbol, bid, ask in answer:
-            self._note(symbol, bid, ask, asked_s)
+        for symbol, best_bid, best_ask in answer:
+            self._note(symbol, best_bid, best_ask, asked_s)
         return True
 
     async def run(self) -> None:
@@ -91,3 +99,18 @@ class Prices:
         known = self._prices.get(symbol)
         if known is None or known.asked_s <= asked_s:
             self._prices[symbol] = BookPrice(bid, ask, asked_s)
+
+
+async def ask_books(client: Client, symbols: Sequence[str]) -> Sequence[tuple[str, Decimal, Decimal]] | None:
+    """The best bid and ask of the symbols; None when none of them could be had."""
+    if len(symbols) > SINGLES_MAX[client.market]:
+        tickers = await ask(client, wire.book_ticker(client.market), read_book_tickers)
+        return None if isinstance(tickers, Trouble) else _books(tickers)
+    answers = await asyncio.gather(
+        *(ask(client, wire.book_ticker(client.market, symbol), read_book_ticker) for symbol in symbols)
+    )
+    return _books([answer for answer in answers if not isinstance(answer, Trouble)]) or None
+
+
+def _books(tickers: Sequence[BookTicker]) -> Sequence[tuple[str, Decimal, Decimal]]:
+    return [(one.symbol, one.bid_price, one.ask_price) for one in tickers]

@@ -6,7 +6,7 @@ no reason to stay away; what it does answer is believed at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -44,6 +44,13 @@ class Account(msgspec.Struct, frozen=True):
     host: str
     key_name: str
     symbols: tuple[str, ...]
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """What the venue says of each symbol that it has."""
+
+    of: dict[str, SymbolRules]
+    base_assets: dict[str, str]
 
 
 async def insist(clock: Clock, question: Callable[[], Awaitable[T | Trouble]]) -> T | Trouble:
@@ -97,7 +104,7 @@ async def know_the_clock(client: Client, account: Account, clock: Clock) -> Star
     return guards.clock_away(account.host, client.exchange_clock.offset_ms(clock.wall_ms()))
 
 
-async def read_rules(client: Client, symbols: tuple[str, ...]) -> dict[str, SymbolRules] | Trouble:
+async def read_rules(client: Client, symbols: tuple[str, ...]) -> Rules | Trouble:
     """The rules of the symbols that the venue has, and its limits into the budget. One request."""
 
     def read(body: bytes) -> ExchangeInfo | None:
@@ -111,12 +118,13 @@ async def read_rules(client: Client, symbols: tuple[str, ...]) -> dict[str, Symb
     unreadable = [*info.unreadable, *(symbol for symbol, found in rules.items() if found is None)]
     if unreadable:
         return Trouble("unreadable", f"the rules of {unreadable[0]} make no sense")
-    return {symbol: found for symbol, found in rules.items() if found is not None}
+    return Rules(
+        {symbol: found for symbol, found in rules.items() if found is not None},
+        {reply.symbol: reply.base_asset for reply in info.symbols},
+    )
 
 
-async def know_the_rules(
-    client: Client, account: Account, clock: Clock
-) -> Mapping[str, SymbolRules] | StartRefusal:
+async def know_the_rules(client: Client, account: Account, clock: Clock) -> Rules | StartRefusal:
     """The rules of all symbols, each of which exists and trades."""
     rules = await insist(clock, lambda: read_rules(client, account.symbols))
     if isinstance(rules, Trouble):
@@ -124,7 +132,7 @@ async def know_the_rules(
         if rules.kind == "refused" and "-1121" in rules.text:
             return guards.some_symbol_unknown(account.host, account.symbols)
         return refusal_of(account, "its rules", rules, clock.wall_ms())
-    status_of = {symbol: found.status for symbol, found in rules.items()}
+    status_of = {symbol: found.status for symbol, found in rules.of.items()}
     return guards.symbols_trade(account.host, account.symbols, status_of) or rules
 
 

@@ -1,10 +1,22 @@
-"""Which adapters this version has, by mode."""
+"""Which adapters this version has, by mode.
+
+What dry-run does not need is imported only where a mode needs it: no credential is read and no HTTP
+is loaded for a run that sends nothing.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 from adapters.contract import ExecutionAdapter
 from adapters.dry_run import DryRunAdapter
+from config.seams import Clock, SystemClock
 from config.settings import Mode, Settings
+
+if TYPE_CHECKING:
+    from adapters.binance.credentials import Credentials
 
 
 class ModeUnavailableError(Exception):
@@ -13,18 +25,39 @@ class ModeUnavailableError(Exception):
 
 def available_modes() -> frozenset[str]:
     """The modes that can be started."""
-    return frozenset({Mode.DRY_RUN.value})
+    return frozenset({Mode.DRY_RUN.value, Mode.TESTNET.value, Mode.LIVE.value})
 
 
-def open_adapter(settings: Settings) -> ExecutionAdapter:
-    """The adapter of the configured mode.
+def credentials_for(settings: Settings, environ: Mapping[str, str]) -> Credentials | None:
+    """The credentials that the configured mode trades with; None where it needs none.
 
-    Raises ModeUnavailableError with a sentence when there is none.
+    Raises CredentialsError (adapters.binance.credentials) with one sentence.
+    """
+    if not settings.execution.mode.touches_exchange:
+        return None
+    from adapters.binance.credentials import read_credentials
+
+    return read_credentials(settings.broker, environ)
+
+
+def open_adapter(
+    settings: Settings, *, clock: Clock | None = None, credentials: Credentials | None = None
+) -> ExecutionAdapter:
+    """The adapter of the configured mode; nothing is connected before its `start`.
+
+    Testnet and live take `credentials`, or those that `credentials_for` finds in the environment.
+    Raises ModeUnavailableError with a sentence when there is none, CredentialsError for the credentials.
     """
     mode = settings.execution.mode
     if mode is Mode.DRY_RUN:
         return DryRunAdapter(base_order_qty=settings.execution.business.base_order_qty)
-    raise ModeUnavailableError(
-        f"execution.mode is {mode.value}, this version executes {', '.join(sorted(available_modes()))} only: "
-        "set execution.mode or --mode to one of them"
-    )
+    if not mode.touches_exchange:
+        raise ModeUnavailableError(
+            f"execution.mode is {mode.value}, this version executes {', '.join(sorted(available_modes()))} "
+            "only: set execution.mode or --mode to one of them"
+        )
+    from adapters.binance.connect import open_binance
+
+    given = credentials if credentials is not None else credentials_for(settings, os.environ)
+    assert given is not None
+    return open_binance(settings, given, clock if clock is not None else SystemClock())

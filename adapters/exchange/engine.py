@@ -248,6 +248,7 @@ def _venue(
     by_symbol = {one.symbol: one for one in rules}
     plan = faults or FaultPlan((), seeded_random(seed + 1))
     timeline = Timeline(start_ms, plan.skew_ms)
+    plan.begin(lambda: timeline.host_ms)
     feed = prices or FixedPrices({one.symbol: one.start_price for one in rules})
     fills = policy or FillPolicy()
     accounts: dict[str, Account] = {}

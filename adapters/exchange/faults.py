@@ -8,7 +8,7 @@ client sees, and whether the order was executed behind it) and any number of *mo
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -22,6 +22,8 @@ FaultKind = Literal[
 MODIFIERS = frozenset({"late", "slow", "invisible"})
 STREAM_FAULTS = frozenset({"stream_gap", "stream_loss", "stream_duplicate", "stream_reorder", "stream_delay"})
 RULES_MAX = 1_000
+# A smaller time is no date but a distance.
+EPOCH_MS_MIN = 10**12
 
 
 class FaultRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,8 +33,9 @@ class FaultRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     `trades`, `account`, …), `any`, or `METHOD /path`; event types for stream faults (`any` by default).
     `executed`: whether the order is placed behind an answer that hides it; None: the fault's own default.
     `delay_ms`: how late (`late`, `slow`, `stream_delay`), how long (`invisible`, `http_429`, `http_418`,
-    `stream_gap`), how far off (`clock_skew`, may be negative). `scope` of `invisible`: GET order alone, or
-    the lists as well. `status`, `code`, `text`: what `answer` says.
+    `stream_gap`), how far off (`clock_skew`, may be negative). `from_ms`, `until_ms`: UTC epoch milliseconds,
+    or, below 10^12, counted from the moment at which the rule came into force. `scope` of
+    `invisible`: GET order alone, or the lists as well. `status`, `code`, `text`: what `answer` says.
     """
 
     kind: FaultKind
@@ -51,17 +54,25 @@ class FaultRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     code: int | None = None
     text: str = ""
 
-    def holds(self, names: Sequence[str], symbol: str, client_id: str, now_ms: int) -> bool:
-        """Whether the conditions that do not count anything hold."""
+    def in_time(self, now_ms: int, origin_ms: int) -> bool:
+        """Whether the rule is in force at `now_ms`, having come in at `origin_ms`."""
+        return (self.from_ms is None or now_ms >= _moment(self.from_ms, origin_ms)) and (
+            self.until_ms is None or now_ms < _moment(self.until_ms, origin_ms)
+        )
+
+    def concerns(self, names: Sequence[str], symbol: str, client_id: str) -> bool:
+        """Whether it speaks of such a request or event."""
         default = "any" if self.kind in STREAM_FAULTS else "new_order"
         wanted = self.endpoint or default
         return (
             (wanted == "any" or wanted in names)
             and (self.symbol is None or self.symbol == symbol)
             and (self.client_id_prefix is None or client_id.startswith(self.client_id_prefix))
-            and (self.from_ms is None or now_ms >= self.from_ms)
-            and (self.until_ms is None or now_ms < self.until_ms)
         )
+
+
+def _moment(given_ms: int, origin_ms: int) -> int:
+    return given_ms if given_ms >= EPOCH_MS_MIN else origin_ms + given_ms
 
 
 class FaultPlanError(Exception):
@@ -73,22 +84,31 @@ class FaultPlan:
 
     def __init__(self, rules: Iterable[FaultRule], dice: random.Random) -> None:
         self._dice = dice
+        self._now_ms: Callable[[], int] = lambda: 0
         self.replace(rules)
+
+    def begin(self, now_ms: Callable[[], int]) -> None:
+        """The plan has found its exchange, and with it the time; the rules that it has come into force."""
+        self._now_ms = now_ms
+        self._origins_ms = [now_ms()] * len(self.rules)
 
     def replace(self, rules: Iterable[FaultRule]) -> None:
         """These rules instead, their counts at zero."""
-        self.rules = tuple(rules)
-        if len(self.rules) > RULES_MAX:
-            raise FaultPlanError(f"fault plan has {len(self.rules)} rules, at most {RULES_MAX}")
-        self._matched = [0] * len(self.rules)
-        self._fired = [0] * len(self.rules)
+        self.rules: tuple[FaultRule, ...] = ()
+        self._origins_ms: list[int] = []
+        self._matched: list[int] = []
+        self._fired: list[int] = []
+        self.add(rules)
 
     def add(self, rules: Iterable[FaultRule]) -> None:
         """These rules as well, behind the others."""
-        matched, fired = self._matched, self._fired
-        self.replace((*self.rules, *rules))
-        self._matched[: len(matched)] = matched
-        self._fired[: len(fired)] = fired
+        added = tuple(rules)
+        if len(self.rules) + len(added) > RULES_MAX:
+            raise FaultPlanError(f"fault plan has more than {RULES_MAX} rules: leave some out")
+        self.rules += added
+        self._origins_ms += [self._now_ms()] * len(added)
+        self._matched += [0] * len(added)
+        self._fired += [0] * len(added)
 
     def strikes(
         self, names: Sequence[str], *, symbol: str, client_id: str, now_ms: int, stream: bool = False
@@ -100,9 +120,9 @@ class FaultPlan:
             if rule.kind == "clock_skew" or (rule.kind in STREAM_FAULTS) is not stream:
                 continue
             is_answer = rule.kind not in MODIFIERS
-            if (is_answer and answered) or not rule.holds(names, symbol, client_id, now_ms):
+            if (is_answer and answered) or not rule.concerns(names, symbol, client_id):
                 continue
-            if self._fires(index, rule):
+            if rule.in_time(now_ms, self._origins_ms[index]) and self._fires(index, rule):
                 answered = answered or is_answer
                 firing.append(rule)
         return firing
@@ -122,10 +142,8 @@ class FaultPlan:
         """How far the exchange's clock is off at `now_ms`."""
         return sum(
             rule.delay_ms
-            for rule in self.rules
-            if rule.kind == "clock_skew"
-            and (rule.from_ms is None or now_ms >= rule.from_ms)
-            and (rule.until_ms is None or now_ms < rule.until_ms)
+            for rule, origin_ms in zip(self.rules, self._origins_ms, strict=True)
+            if rule.kind == "clock_skew" and rule.in_time(now_ms, origin_ms)
         )
 
     def counts(self) -> list[dict[str, object]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 from adapters.exchange import refusals
 from adapters.exchange.call import Answer, Call, Venue
@@ -10,6 +11,8 @@ from adapters.exchange.orders import DAY_MS, LiveOrder, Trade
 from adapters.exchange.placing import named_order
 from adapters.exchange.refusals import Refusal, mandatory
 from adapters.exchange.words import oldest_first
+
+Row = TypeVar("Row", LiveOrder, Trade)
 
 LIMIT = 500
 LIMIT_MAX = 1_000
@@ -64,13 +67,13 @@ def all_orders(venue: Venue, call: Call) -> Answer | Refusal:
         return span
     symbol, start_ms, end_ms, limit = span
     first = call.number("orderId")
-    rules = venue.rules[symbol]
     found = [
-        venue.words.order(order, rules)
+        order
         for order in _listed(venue, call, symbol)
-        if (first is None or order.order_id >= first) and start_ms <= order.created_ms <= end_ms
+        if start_ms <= order.created_ms <= end_ms and (first is None or order.order_id >= first)
     ]
-    return _page(found, limit, from_start=first is not None or "startTime" in call.params)
+    page = _page(found, limit, from_start=first is not None or "startTime" in call.params)
+    return [venue.words.order(order, venue.rules[symbol]) for order in page]
 
 
 def trades(venue: Venue, call: Call) -> Answer | Refusal:
@@ -89,8 +92,8 @@ def trades(venue: Venue, call: Call) -> Answer | Refusal:
         )
 
     found = [trade for order in _listed(venue, call, symbol) for trade in order.trades if wanted(trade)]
-    rows = [venue.words.trade(trade, venue.rules[symbol]) for trade in oldest_first(found)]
-    return _page(rows, limit, from_start=first is not None or "startTime" in call.params)
+    page = _page(oldest_first(found), limit, from_start=first is not None or "startTime" in call.params)
+    return [venue.words.trade(trade, venue.rules[symbol]) for trade in page]
 
 
 def _listed(venue: Venue, call: Call, symbol: str) -> Iterator[LiveOrder]:
@@ -123,6 +126,6 @@ def _span(venue: Venue, call: Call) -> tuple[str, int, int, int] | Refusal:
     return symbol, start_ms, end_ms, min(LIMIT if limit is None else max(limit, 1), LIMIT_MAX)
 
 
-def _page(rows: list[dict[str, object]], limit: int, *, from_start: bool) -> list[dict[str, object]]:
+def _page(rows: list[Row], limit: int, *, from_start: bool) -> list[Row]:
     """The first rows where a beginning was named, else the last ones; oldest first either way."""
     return rows[:limit] if from_start else rows[-limit:]

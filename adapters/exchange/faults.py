@@ -85,6 +85,7 @@ class FaultPlan:
     def __init__(self, rules: Iterable[FaultRule], dice: random.Random) -> None:
         self._dice = dice
         self._now_ms: Callable[[], int] = lambda: 0
+        self._origins_ms: list[int] = []
         self.replace(rules)
 
     def begin(self, now_ms: Callable[[], int]) -> None:
@@ -92,21 +93,21 @@ class FaultPlan:
         self._now_ms = now_ms
         self._origins_ms = [now_ms()] * len(self.rules)
 
-    def replace(self, rules: Iterable[FaultRule]) -> None:
-        """These rules instead, their counts at zero."""
+    def replace(self, rules: Iterable[FaultRule], at_ms: int | None = None) -> None:
+        """These rules instead, their counts at zero; in force from now, or from `at_ms`, on."""
         self.rules: tuple[FaultRule, ...] = ()
-        self._origins_ms: list[int] = []
+        self._origins_ms = []
         self._matched: list[int] = []
         self._fired: list[int] = []
-        self.add(rules)
+        self.add(rules, at_ms)
 
-    def add(self, rules: Iterable[FaultRule]) -> None:
+    def add(self, rules: Iterable[FaultRule], at_ms: int | None = None) -> None:
         """These rules as well, behind the others."""
         added = tuple(rules)
         if len(self.rules) + len(added) > RULES_MAX:
             raise FaultPlanError(f"fault plan has more than {RULES_MAX} rules: leave some out")
         self.rules += added
-        self._origins_ms += [self._now_ms()] * len(added)
+        self._origins_ms += [self._now_ms() if at_ms is None else at_ms] * len(added)
         self._matched += [0] * len(added)
         self._fired += [0] * len(added)
 

@@ -216,6 +216,8 @@ class Matcher:
 
     def _tell(self, order: LiveOrder, execution: str, trade: Trade | None) -> None:
         """An order event, and with a fill the account's as well, in the market's own order."""
+        if not self.streams.has_listener(order.terms.account):
+            return
         terms, now_ms = order.terms, self.timeline.now_ms
         rules, account = self.rules[terms.symbol], self.accounts[terms.account]
         events = [self.words.order_event(order, rules, execution, trade, now_ms)]

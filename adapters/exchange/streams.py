@@ -75,6 +75,10 @@ class UserStreams:
         self._pushes.append(Push(key, close=True))
         return True
 
+    def has_listener(self, account: str) -> bool:
+        """Whether anybody would hear of this account."""
+        return self.key_of(account) is not None or account in self._sockets.values()
+
     def is_open(self, listen_key: str) -> bool:
         """Whether a connection for this key is let in."""
         return listen_key in self._keys

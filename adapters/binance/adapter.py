@@ -280,6 +280,10 @@ class BinanceAdapter:
         self._note(found)
         return AmendResult(done=False, text=found.text)
 
+    def allow_again(self) -> None:
+        """A person has looked at why the key was refused: try it again."""
+        self.denied = None
+
     async def flush(self) -> None:
         """Nothing is buffered."""
 

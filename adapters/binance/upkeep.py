@@ -78,10 +78,12 @@ class Upkeep:
         self._rules_due.set()
 
     def raise_what_broke(self) -> None:
-        """Raise the exception of a task that ended; it would never be seen otherwise."""
+        """Raise the exception of a task that ended, once; it would never be seen otherwise."""
         for task in self._tasks:
             if task.done() and not task.cancelled():
+                self._tasks.remove(task)
                 task.result()
+                return
 
     async def close(self) -> None:
         """End the tasks; may be repeated."""

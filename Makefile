@@ -61,7 +61,7 @@ drill-short: $(INSTALLED) ## the same with 25 kills per sink and 20 pairs
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 25 --pairs 20
 
 .PHONY: interop
-interop: $(INSTALLED) ## four foreign clients trade on the practice exchange, and its journal judges what they believe
+interop: $(INSTALLED) ## foreign clients trade on the practice exchange, and its journal judges what they believe
 	$(BIN)/python tests/interop/run.py
 
 .PHONY: bench

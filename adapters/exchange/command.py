@@ -20,7 +20,13 @@ import msgspec
 
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultPlan, FaultPlanError, FaultRule, parse_rules
-from adapters.exchange.journal_file import JournalFile, JournalFileError, JournalTakenError
+from adapters.exchange.journal import JournalError
+from adapters.exchange.journal_file import (
+    JournalFile,
+    JournalFileError,
+    JournalTakenError,
+    JournalUnreadableError,
+)
 from adapters.exchange.prices import (
     FixedPrices,
     ListedPrices,
@@ -43,8 +49,9 @@ OTHER_STEP = Decimal("0.001")
 OTHER_MIN_NOTIONAL = Decimal("5")
 OTHER_START_PRICE = Decimal("100.00")
 
-HELD = 75
+UNREADABLE = 65
 CANNOT_WRITE = 73
+HELD = 75
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,7 @@ class PortTakenError(ExchangeOptionError):
 
 
 def serve_exchange(options: ExchangeOptions, clock: Clock) -> int:
-    """Run until SIGTERM or SIGINT; the exit code: 0, 73 (journal cannot be written), 75 (journal held).
+    """Run until SIGTERM or SIGINT; the exit code: 0; for the journal 65 (unreadable), 73 (full), 75 (held).
 
     Raises ExchangeOptionError for what an operator has to mend.
     """
@@ -100,16 +107,33 @@ def serve_exchange(options: ExchangeOptions, clock: Clock) -> int:
             journal=None if journal is None else journal.append,
         )
         if journal is not None:
-            exchange.restore(journal.entries())
+            _restore(exchange, journal)
         asyncio.run(_run(ExchangeServer(exchange, clock, sock), options))
     except JournalFileError as error:
         sys.stderr.write(f"exchange: {error}\n")
-        return HELD if isinstance(error, JournalTakenError) else CANNOT_WRITE
+        return _code_of(error)
     finally:
         sock.close()
         if journal is not None:
             journal.close()
     return 0
+
+
+def _restore(exchange: Exchange, journal: JournalFile) -> None:
+    try:
+        exchange.restore(journal.entries())
+    except JournalError as error:
+        raise JournalUnreadableError(f"journal {journal.path}: {error}: name another journal") from error
+
+
+def _code_of(error: JournalFileError) -> int:
+    match error:
+        case JournalUnreadableError():
+            return UNREADABLE
+        case JournalTakenError():
+            return HELD
+        case _:
+            return CANNOT_WRITE
 
 
 async def _run(server: ExchangeServer, options: ExchangeOptions) -> None:

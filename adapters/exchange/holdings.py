@@ -67,7 +67,8 @@ def _futures_asset(venue: Venue, account: Account, asset: str) -> Json:
         "maxWithdrawAmount": max(available, ZERO),
     }
     shown: Json = {name: plain(amount, PLACES) for name, amount in amounts.items()}
-    return {"asset": asset, **shown, "marginAvailable": True, "updateTime": 0}
+    # A client in wide use leaves out assets that were never updated.
+    return {"asset": asset, **shown, "marginAvailable": True, "updateTime": venue.timeline.now_ms}
 
 
 def futures_balance(venue: Venue, call: Call) -> Answer:
@@ -183,6 +184,31 @@ def set_leverage(venue: Venue, call: Call) -> Answer | Refusal:
     account.leverage[symbol] = Decimal(leverage)
     venue.journal.write("leverage", account=account.name, symbol=symbol, leverage=Decimal(leverage))
     return {"leverage": leverage, "maxNotionalValue": "1000000000", "symbol": symbol}
+
+
+def leverage_brackets(venue: Venue, call: Call) -> Answer | Refusal:
+    """GET leverageBracket: one a symbol, without maintenance margin, for nothing is liquidated."""
+    symbol = call.params.get("symbol")
+    if symbol is not None and symbol not in venue.rules:
+        return refusals.INVALID_SYMBOL
+    bracket: Json = {
+        "bracket": 1,
+        "initialLeverage": LEVERAGE_MAX,
+        "notionalFloor": 0,
+        "notionalCap": 1_000_000_000,
+        "maintMarginRatio": 0,
+        "cum": 0,
+    }
+    return [
+        {"symbol": name, "notionalCoef": 1, "brackets": [bracket]}
+        for name in sorted(venue.rules)
+        if symbol in (None, name)
+    ]
+
+
+def multi_assets_mode(venue: Venue, call: Call) -> Answer:
+    """GET multiAssetsMargin: each asset stands for itself."""
+    return {"multiAssetsMargin": False}
 
 
 def spot_account(venue: Venue, call: Call) -> Answer:

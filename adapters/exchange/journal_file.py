@@ -25,6 +25,10 @@ class JournalTakenError(JournalFileError):
     """Another exchange writes this journal."""
 
 
+class JournalUnreadableError(JournalFileError):
+    """The file holds something else than a journal."""
+
+
 class JournalFile:
     """An append-only file of this process alone."""
 
@@ -49,7 +53,7 @@ class JournalFile:
         """What former runs wrote, oldest first; a last line that was cut short is removed."""
         size = os.fstat(self._descriptor).st_size
         if size > JOURNAL_BYTES_MAX:
-            raise JournalFileError(
+            raise JournalUnreadableError(
                 f"journal {self.path} has {size} bytes, at most {JOURNAL_BYTES_MAX}: begin another one"
             )
         data = self.path.read_bytes()
@@ -62,7 +66,7 @@ class JournalFile:
         try:
             return msgspec.json.decode(line, type=dict[str, object])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise JournalFileError(
+            raise JournalUnreadableError(
                 f"journal {self.path} line {number} is no JSON object ({error}): name another journal"
             ) from error
 

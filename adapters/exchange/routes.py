@@ -49,6 +49,10 @@ _FUTURES: Routes = {
     ("POST", "/fapi/v1/positionSide/dual"): Endpoint(
         "set_position_mode", holdings.set_position_mode, "signed"
     ),
+    ("GET", "/fapi/v1/multiAssetsMargin"): Endpoint(
+        "multi_assets_mode", holdings.multi_assets_mode, "signed", weight=30
+    ),
+    ("GET", "/fapi/v1/leverageBracket"): Endpoint("leverage_brackets", holdings.leverage_brackets, "signed"),
     ("POST", "/fapi/v1/leverage"): Endpoint("leverage", holdings.set_leverage, "signed"),
     ("POST", "/fapi/v1/listenKey"): Endpoint("listen_key_create", holdings.create_listen_key, "key"),
     ("PUT", "/fapi/v1/listenKey"): Endpoint("listen_key_extend", holdings.extend_listen_key, "key"),

@@ -33,7 +33,7 @@ def open_client(secret: str) -> Any:
 
 
 def refused_with(kind: type[Exception], code: int, act: Callable[[], object]) -> bool:
-    """Whether `act` ends in the client's own kind of error, with this code in it."""
+    """Whether `act` ends in the client's own kind of error, with this code; some kinds it knows by host alone."""
     try:
         act()
     except kind as error:
@@ -160,7 +160,7 @@ def be_refused(belief: Belief, client: Any) -> None:
     def absent() -> object:
         return client.fetch_order(None, MARKET, {"clientOrderId": PREFIX + "never"})
 
-    belief.holds("min notional", refused_with(ccxt.InvalidOrder, -4164, too_small))
+    belief.holds("min notional", refused_with(ccxt.ExchangeError, -4164, too_small))
     belief.refused("small")
     belief.holds("bad signature", refused_with(ccxt.AuthenticationError, -1022, forged))
     belief.refused("forged")

@@ -53,6 +53,8 @@ CLIENTS = (
     Client("futures-connector", "client_futures_connector.py", "requirements-futures-connector.txt"),
     Client("python-binance", "client_python_binance.py", "requirements-python-binance.txt"),
     Client("sdk", "client_sdk.py", "requirements-sdk.txt"),
+    Client("ccxt-spot", "client_ccxt_spot.py", "requirements-ccxt.txt", "spot"),
+    Client("connector-spot", "client_connector_spot.py", "requirements-connector.txt", "spot"),
 )
 
 

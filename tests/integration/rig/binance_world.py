@@ -104,7 +104,7 @@ class World:
 
     def strike(self, *rules: FaultRule) -> None:
         """From now on these faults, instead of those before."""
-        self.faults.replace(rules, self.host.now_ms())
+        self.faults.replace(rules)
 
     def order(
         self,

@@ -22,7 +22,6 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError
 from aiohttp.streams import StreamReader
 from yarl import URL
 
@@ -33,6 +32,15 @@ from adapters.binance.transport import (
     NotConnected,
     StreamClosed,
     WireResult,
+)
+from adapters.binance.wire_faults import (
+    FAULTS,
+    NoReplyError,
+    RedirectError,
+    why_lost,
+    why_no_stream,
+    why_not_connected,
+    why_stream_closed,
 )
 from adapters.contract import Guard
 from config.seams import Clock
@@ -55,25 +63,6 @@ _TARGET = re.compile(r"[!-~]+")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 _BODY_METHODS = frozenset({"POST", "PUT", "DELETE"})
-
-
-class _NoReplyError(Exception):
-    """What came is not one whole reply; the text is ours and holds nothing that was received."""
-
-
-class _RedirectError(aiohttp.ClientError):
-    """A stream's host answered with a redirect, which nobody here follows."""
-
-
-# Everything that sockets, TLS and parsers raise when the world is at fault.
-_FAULTS = (
-    aiohttp.ClientError,
-    aiohttp.EofStream,
-    HttpProcessingError,
-    OSError,
-    zlib.error,
-    _NoReplyError,
-)
 
 
 class AiohttpTransport:
@@ -111,9 +100,7 @@ class AiohttpTransport:
         self._message_bytes_max = message_bytes_max
         self._heartbeat_s = heartbeat_s
         self._connections_max = connections_max
-        self._timeouts = aiohttp.ClientTimeout(
-            total=None, connect=connect_timeout_s, sock_connect=connect_timeout_s, ceil_threshold=3_600
-        )
+        self._timeouts = _within(connect_timeout_s)
         self._connector = aiohttp.TCPConnector(
             ssl=ssl_context if ssl_context is not None else True,
             limit=connections_max,
@@ -142,25 +129,35 @@ class AiohttpTransport:
         wire = self._bytes_of(request)
         if wire is None:
             return NotConnected("the request holds characters that HTTP does not carry")
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + timeout_s
         sent_ms: int | None = None
         connection: Connection | None = None
+        expiry: asyncio.TimerHandle | None = None
         try:
-            async with asyncio.timeout(timeout_s):
-                connection, protocol, way = await self._connection()
-                if guard is not None and (reason := guard()) is not None:
-                    connection.release()
-                    return NotConnected(reason, held=True)
-                sent_ms = self._clock.wall_ms()
-                way.write(wire)
-                reply = await self._reply(protocol, sent_ms)
+            connection, protocol, way = await self._connection(timeout_s)
+            if loop.time() >= end_s:
+                raise TimeoutError
+            if guard is not None and (reason := guard()) is not None:
+                connection.release()
+                return NotConnected(reason, held=True)
+            sent_ms = self._clock.wall_ms()
+            way.write(wire)
+            expiry = loop.call_at(end_s, way.abort)
+            reply = await self._reply(protocol, sent_ms)
             connection.release()
-        except _FAULTS as fault:
+        except FAULTS as fault:
             _cut(connection)
-            return NotConnected(_why_not_connected(fault)) if sent_ms is None else Lost(_why_lost(fault))
+            if sent_ms is None:
+                return NotConnected(why_not_connected(fault))
+            return Lost(why_lost(TimeoutError() if loop.time() >= end_s else fault))
         except BaseException:
             # Cancelled, or the guard itself is broken: the connection is in no known state any more.
             _cut(connection)
             raise
+        finally:
+            if expiry is not None:
+                expiry.cancel()
         return reply
 
     def _bytes_of(self, request: HttpRequest) -> bytes | None:
@@ -184,14 +181,15 @@ class AiohttpTransport:
         lines.append("\r\n")
         return "".join(lines).encode("ascii") + request.body
 
-    async def _connection(self) -> tuple[Connection, ResponseHandler, asyncio.Transport]:
+    async def _connection(self, timeout_s: float) -> tuple[Connection, ResponseHandler, asyncio.Transport]:
         """A connection on which nothing is on the way; for one from the pool nothing is awaited.
 
         A kept connection with anything to read was closed by the other side, or holds a reply that nobody
         asked for (a 408 for idleness), which would pass for the reply to the next request.
         """
+        limits = self._timeouts if timeout_s >= self._connect_timeout_s else _within(timeout_s)
         for _ in range(self._connections_max + 1):
-            connection = await self._connector.connect(self._destination, traces=[], timeout=self._timeouts)
+            connection = await self._connector.connect(self._destination, traces=[], timeout=limits)
             protocol, way = connection.protocol, connection.transport
             if protocol is not None and way is not None and not way.is_closing():
                 if protocol not in self._seen:
@@ -200,7 +198,7 @@ class AiohttpTransport:
                 if not protocol.should_close and not _has_news(way):
                     return connection, protocol, way
             connection.close()
-        raise _NoReplyError("every kept connection was closed by the other side")
+        raise NoReplyError("every kept connection was closed by the other side")
 
     async def _reply(self, protocol: ResponseHandler, sent_ms: int) -> HttpReply:
         protocol.set_response_params(read_until_eof=True, auto_decompress=False)
@@ -209,15 +207,15 @@ class AiohttpTransport:
             if message.code >= 200 or message.code == 101:
                 break
         else:
-            raise _NoReplyError("too many interim replies")
+            raise NoReplyError("too many interim replies")
         if message.code < 200:
-            raise _NoReplyError("an upgrade that nobody asked for")
+            raise NoReplyError("an upgrade that nobody asked for")
         body = await self._body(payload)
         if body and not message.chunked and "Content-Length" not in message.headers:
             # Such a body ends where the connection ends: nobody can tell a whole one from a cut one.
-            raise _NoReplyError("a body without a length")
+            raise NoReplyError("a body without a length")
         if len(protocol):
-            raise _NoReplyError("more than one reply")
+            raise NoReplyError("more than one reply")
         if message.compression is not None:
             body = self._unpacked(body, message.compression)
         headers: dict[str, str] = {}
@@ -232,7 +230,7 @@ class AiohttpTransport:
             piece = await payload.readany()
             size += len(piece)
             if size > self._body_bytes_max:
-                raise _NoReplyError(f"a body of more than {self._body_bytes_max} bytes")
+                raise NoReplyError(f"a body of more than {self._body_bytes_max} bytes")
             pieces.append(piece)
             if payload.at_eof():
                 return b"".join(pieces) if len(pieces) > 1 else piece
@@ -240,13 +238,13 @@ class AiohttpTransport:
     def _unpacked(self, body: bytes, encoding: str) -> bytes:
         """The body unpacked, never more than its limit in memory; only gzip was asked for."""
         if encoding != "gzip":
-            raise _NoReplyError("a body in an encoding that was not asked for")
+            raise NoReplyError("a body in an encoding that was not asked for")
         inflator = zlib.decompressobj(wbits=31)
         plain = inflator.decompress(body, self._body_bytes_max + 1)
         if len(plain) > self._body_bytes_max:
-            raise _NoReplyError(f"a body of more than {self._body_bytes_max} bytes")
+            raise NoReplyError(f"a body of more than {self._body_bytes_max} bytes")
         if not inflator.eof or inflator.unused_data:
-            raise _NoReplyError("a packed body that is cut short or over-long")
+            raise NoReplyError("a packed body that is cut short or over-long")
         return plain
 
     async def stream(
@@ -266,8 +264,8 @@ class AiohttpTransport:
                     decode_text=False,
                     proxy=self._proxy,
                 )
-        except (*_FAULTS, ValueError, RuntimeError) as fault:
-            yield StreamClosed(_why_no_stream(fault))
+        except (*FAULTS, ValueError, RuntimeError) as fault:
+            yield StreamClosed(why_no_stream(fault))
             return
         try:
             if opened is not None:
@@ -277,7 +275,7 @@ class AiohttpTransport:
                 if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                     yield message.data
                     continue
-                yield StreamClosed(_why_stream_closed(channel.close_code, message.data))
+                yield StreamClosed(why_stream_closed(channel.close_code, message.data))
                 return
         finally:
             await channel.close()
@@ -294,8 +292,15 @@ async def _refuse_redirects(
     response = await handler(request)
     if 300 <= response.status < 400:
         response.close()
-        raise _RedirectError("redirected")
+        raise RedirectError("redirected")
     return response
+
+
+def _within(connect_timeout_s: float) -> aiohttp.ClientTimeout:
+    """Time limits for making a connection, to the millisecond; those of a reply are kept by the caller."""
+    return aiohttp.ClientTimeout(
+        total=None, connect=connect_timeout_s, sock_connect=connect_timeout_s, ceil_threshold=3_600
+    )
 
 
 def _destination(url: URL, session: aiohttp.ClientSession, proxy: URL | None) -> aiohttp.ClientRequest:
@@ -339,62 +344,3 @@ def _has_news(way: asyncio.Transport) -> bool:
     poll = select.poll()
     poll.register(way.get_extra_info("socket").fileno(), select.POLLIN | select.POLLPRI)
     return bool(poll.poll(0))
-
-
-def _why_not_connected(fault: BaseException) -> str:
-    match fault:
-        case aiohttp.ClientConnectorDNSError():
-            return "the host's name was not found"
-        case aiohttp.ClientConnectorCertificateError():
-            return "the host's certificate is not valid for it"
-        case aiohttp.ClientConnectorSSLError() | ssl.SSLError():
-            return "the TLS handshake did not succeed"
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError():
-            return "the proxy did not connect"
-        case TimeoutError():
-            return "no connection within the time limit"
-        case aiohttp.ClientOSError() | OSError() if isinstance(fault.errno, int):
-            return f"no connection (errno {fault.errno})"
-        case _NoReplyError():
-            return str(fault)
-        case _:
-            return f"no connection ({type(fault).__name__})"
-
-
-def _why_lost(fault: BaseException) -> str:
-    """What went wrong, in words of our own: those of the libraries quote what was sent and received."""
-    match fault:
-        case TimeoutError():
-            return "no whole reply within the time limit"
-        case _NoReplyError():
-            return str(fault)
-        case aiohttp.ServerDisconnectedError():
-            return "the connection was closed before a reply"
-        case aiohttp.ClientPayloadError():
-            return "the body was cut short or badly framed"
-        case HttpProcessingError():
-            return "the reply is not HTTP"
-        case zlib.error():
-            return "the packed body is damaged"
-        case aiohttp.ClientOSError() | OSError() if isinstance(fault.errno, int):
-            return f"the connection broke (errno {fault.errno})"
-        case _:
-            return f"the connection broke ({type(fault).__name__})"
-
-
-def _why_no_stream(fault: BaseException) -> str:
-    match fault:
-        case _RedirectError():
-            return "the stream's host answered with a redirect"
-        case aiohttp.WSServerHandshakeError():
-            return f"the stream's host answered with HTTP status {fault.status}"
-        case aiohttp.ClientConnectorError() | TimeoutError():
-            return f"no stream: {_why_not_connected(fault)}"
-        case _:
-            return f"no stream ({type(fault).__name__})"
-
-
-def _why_stream_closed(code: int | None, trouble: object) -> str:
-    if isinstance(trouble, Exception):
-        return f"the stream broke ({type(trouble).__name__})"
-    return f"the stream was closed with code {code}"

@@ -146,6 +146,25 @@ async def test_a_refused_connection_and_a_host_without_stream_end_at_once() -> N
     assert absent == [StreamClosed("this host has no user stream")]
 
 
+@pytest.mark.parametrize("accepted", [True, False])
+async def test_the_listener_is_told_when_the_stream_stands_and_only_then(accepted: bool) -> None:
+    told: list[str] = []
+
+    async def talk(socket: web.WebSocketResponse) -> None:
+        await socket.send_str("one")
+
+    async def listen(url: str) -> None:
+        wire = AiohttpTransport("http://127.0.0.1:1", SystemClock(), stream_url=url)
+        async for message in wire.stream(PATH, lambda: told.append("stands")):
+            told.append(type(message).__name__)
+        await wire.close()
+
+    async with stream_host(talk) as (url, _), serving() as refusing:
+        await listen(url if accepted else f"ws://127.0.0.1:{refusing.port}")
+
+    assert told == (["stands", "bytes", "StreamClosed"] if accepted else ["StreamClosed"])
+
+
 async def test_closing_the_transport_ends_its_streams() -> None:
     connected = asyncio.Event()
 

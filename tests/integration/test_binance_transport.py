@@ -210,7 +210,7 @@ async def test_cookies_are_not_kept(server: WireServer, wire: AiohttpTransport) 
 async def test_small_packets_leave_at_once(server: WireServer, wire: AiohttpTransport) -> None:
     await wire.request(ORDER, timeout_s=5)
 
-    connection, _, way = await wire._connection()
+    connection, _, way = await wire._connection(5)
     no_delay = way.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     connection.release()
 

@@ -59,9 +59,16 @@ class LaterTransport:
 
 
 def open_binance(
-    settings: Settings, credentials: Credentials, clock: Clock, *, transport: Transport | None = None
+    settings: Settings,
+    credentials: Credentials,
+    clock: Clock,
+    *,
+    transport: Transport | None = None,
+    neighbour: Transport | None = None,
 ) -> BinanceAdapter:
-    """The adapter of `broker.name` in the configured mode; `transport` replaces the wire in tests.
+    """The adapter of `broker.name` in the configured mode.
+
+    `transport` replaces the wire in tests, `neighbour` the one to the host that tells the rights of a key.
 
     Raises CredentialsError when the secret is no key that can sign.
     """
@@ -80,7 +87,7 @@ def open_binance(
         about,
         has_stream=hosts.stream_url is not None,
         deadline=deadline,
-        check_key=_key_check(settings, hosts, client, about, signer, clock),
+        check_key=_key_check(settings, hosts, client, about, signer, clock, neighbour),
     )
 
 
@@ -132,7 +139,13 @@ def _client(
 
 
 def _key_check(
-    settings: Settings, hosts: Hosts, client: Client, about: Account, signer: Signer, clock: Clock
+    settings: Settings,
+    hosts: Hosts,
+    client: Client,
+    about: Account,
+    signer: Signer,
+    clock: Clock,
+    other: Transport | None,
 ) -> Callable[[], Awaitable[StartRefusal | None]] | None:
     """The question for the key's rights: on live alone, and where a host answers it."""
     url = hosts.permissions_url
@@ -145,7 +158,7 @@ def _key_check(
 
     async def elsewhere() -> StartRefusal | None:
         # The futures host does not tell; its neighbour has limits and a clock of its own.
-        wire = _wire(settings, clock, url, None)
+        wire = other if other is not None else _wire(settings, clock, url, None)
         neighbour = _client(settings, Market.SPOT, wire, signer, clock, None)
         there = Account(_name(url), about.key_name, about.symbols)
         try:

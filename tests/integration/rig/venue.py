@@ -12,8 +12,11 @@ from rig.exchange_transport import ExchangeHost, InProcessTransport
 from rig.virtual_clock import START_MS, VirtualClock, virtual_clock
 
 from adapters.binance.adapter import BinanceAdapter
+from adapters.binance.client import Replied
 from adapters.binance.connect import open_binance
 from adapters.binance.credentials import Credentials
+from adapters.binance.transport import Transport
+from adapters.binance.wire import Request
 from adapters.contract import Order, OrderCtx, OrderUpdate, StartRefusal
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultRule
@@ -96,6 +99,7 @@ class Venue:
         *,
         credentials: Credentials = KEY,
         view: Memory | None = None,
+        neighbour: Transport | None = None,
         **exchange: Any,
     ) -> None:
         self.clock: VirtualClock = virtual_clock()
@@ -106,6 +110,7 @@ class Venue:
         self.exchange = Exchange(start_ms=self.clock.wall_ms(), market=market, **exchange)
         self.host = ExchangeHost(self.exchange, self.clock, start_ms=self.clock.wall_ms())
         self.transport = self.wire()
+        self.neighbour = neighbour
         self.adapter = self.life()
 
     def wire(self) -> InProcessTransport:
@@ -114,7 +119,13 @@ class Venue:
 
     def life(self) -> BinanceAdapter:
         """An adapter as a new process would make it."""
-        return open_binance(self.settings, self.credentials, self.clock, transport=self.transport)
+        return open_binance(
+            self.settings,
+            self.credentials,
+            self.clock,
+            transport=self.transport,
+            neighbour=self.neighbour,
+        )
 
     async def start(self) -> StartRefusal | None:
         """Start the adapter."""
@@ -123,6 +134,15 @@ class Venue:
     def plan(self, *rules: FaultRule) -> None:
         """What goes wrong from now on."""
         self.exchange.faults.replace(rules)
+
+    async def hedge(self) -> None:
+        """Put the account into hedge mode, as its owner would."""
+        client = self.adapter.client
+        assert await client.sync_clock() is None
+        request = Request("POST", "/fapi/v1/positionSide/dual", (("dualSidePosition", "true"),), "signed")
+        answer = await client.call(request)
+        assert isinstance(answer, Replied)
+        assert answer.status == 200
 
     def prepared(self, number: int = 0, **changes: Any) -> Order:
         """An order that the adapter has agreed to."""

@@ -317,7 +317,7 @@ def test_a_question_that_is_refused_is_refused(code: int, text: str, reason: str
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(503, None), (500, -1000), (408, -1007), (400, None), (404, None)]
+    ("status", "code"), [(503, None), (500, -1000), (408, -1007), (400, -1008), (400, None), (404, None)]
 )
 def test_a_question_without_an_answer_says_nothing_about_the_order(status: int, code: int | None) -> None:
     assert isinstance(asking(S, status, code), Ambiguous)

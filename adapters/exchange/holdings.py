@@ -16,8 +16,15 @@ PLACES = 8
 LEVERAGE_MAX = 125
 
 
+# What v3 of GET account tells of a position; v2 tells all.
+V3_POSITION = (
+    "symbol", "positionSide", "positionAmt", "unrealizedProfit", "isolatedMargin", "notional",
+    "isolatedWallet", "initialMargin", "maintMargin", "updateTime",
+)  # fmt: skip
+
+
 def futures_account(venue: Venue, call: Call) -> Answer:
-    """GET account (v3): totals, assets, and the positions that are not flat."""
+    """GET account (v3): totals, assets, and the positions that are not flat; no word of rights."""
     account = call.owner
     assets = [_futures_asset(venue, account, asset) for asset in sorted(account.balances)]
     total = next((asset for asset in assets if asset["asset"] == "USDT"), {})
@@ -28,6 +35,23 @@ def futures_account(venue: Venue, call: Call) -> Answer:
     reply: Json = {f"total{name[0].upper()}{name[1:]}": total.get(name, "0") for name in names}
     reply["totalCrossUnPnl"] = total.get("unrealizedProfit", "0")
     return reply | {
+        "availableBalance": total.get("availableBalance", "0"),
+        "maxWithdrawAmount": total.get("availableBalance", "0"),
+        "assets": assets,
+        "positions": [
+            {name: row[name] for name in V3_POSITION}
+            for (symbol, side), position in held(account)
+            for row in (_position(venue, account, symbol, side, position),)
+        ],
+    }
+
+
+def futures_account_v2(venue: Venue, call: Call) -> Answer:
+    """GET account (v2): the same, with the account's rights and more of each position."""
+    account = call.owner
+    v3 = futures_account(venue, call)
+    assert isinstance(v3, dict), "v3 answers an object"
+    return v3 | {
         "feeTier": 0,
         "canTrade": True,
         "canDeposit": True,
@@ -35,9 +59,6 @@ def futures_account(venue: Venue, call: Call) -> Answer:
         "multiAssetsMargin": False,
         "tradeGroupId": -1,
         "updateTime": 0,
-        "availableBalance": total.get("availableBalance", "0"),
-        "maxWithdrawAmount": total.get("availableBalance", "0"),
-        "assets": assets,
         "positions": [
             _position(venue, account, symbol, side, position) for (symbol, side), position in held(account)
         ],

@@ -35,7 +35,7 @@ _FUTURES: Routes = {
     ("GET", "/fapi/v1/userTrades"): Endpoint("trades", queries.trades, "signed", weight=5),
     ("DELETE", "/fapi/v1/allOpenOrders"): Endpoint("cancel_all", placing.cancel_all, "signed"),
     ("POST", "/fapi/v1/countdownCancelAll"): Endpoint("countdown", placing.countdown, "signed", weight=10),
-    ("GET", "/fapi/v2/account"): Endpoint("account", holdings.futures_account, "signed", weight=5),
+    ("GET", "/fapi/v2/account"): Endpoint("account", holdings.futures_account_v2, "signed", weight=5),
     ("GET", "/fapi/v3/account"): Endpoint("account", holdings.futures_account, "signed", weight=5),
     ("GET", "/fapi/v2/balance"): Endpoint("balance", holdings.futures_balance, "signed", weight=5),
     ("GET", "/fapi/v3/balance"): Endpoint("balance", holdings.futures_balance, "signed", weight=5),

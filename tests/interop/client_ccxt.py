@@ -33,7 +33,7 @@ def open_client(secret: str) -> Any:
 
 
 def refused_with(kind: type[Exception], code: int, act: Callable[[], object]) -> bool:
-    """Whether `act` ends in the client's own kind of error, with this code; some kinds it knows by host alone."""
+    """Whether `act` ends in the client's own kind of error, with this code; it knows some by host alone."""
     try:
         act()
     except kind as error:

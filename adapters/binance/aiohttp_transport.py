@@ -151,8 +151,14 @@ class AiohttpTransport:
             if sent_ms is None:
                 return NotConnected(why_not_connected(fault))
             return Lost(why_lost(TimeoutError() if loop.time() >= end_s else fault))
+        except asyncio.CancelledError:
+            _cut(connection)
+            if connection is None and self._connector.closed and not _is_canceled():
+                # It waited for a connection or a name; closing cancels such waits.
+                return NotConnected("the transport was closed")
+            raise
         except BaseException:
-            # Cancelled, or the guard itself is broken: the connection is in no known state any more.
+            # The guard itself is broken.
             _cut(connection)
             raise
         finally:
@@ -337,6 +343,12 @@ def _proxy_of(url: URL) -> URL | None:
         return None
     named = getproxies().get("https")
     return URL(named) if named else None
+
+
+def _is_canceled() -> bool:
+    """True when somebody canceled the running task, rather than something that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _has_news(way: asyncio.Transport) -> bool:

@@ -220,6 +220,30 @@ async def test_close_ends_what_is_in_flight_as_lost(server: WireServer, wire: Ai
     assert isinstance(await waiting, Lost)
 
 
+@pytest.mark.parametrize("canceled", [False, True])
+async def test_who_waits_for_a_connection_when_it_closes_never_left(
+    server: WireServer, canceled: bool
+) -> None:
+    server.usual = Act()
+    wire = AiohttpTransport(server.url, SystemClock(), connections_max=1)
+    first = asyncio.create_task(wire.request(ORDER, timeout_s=5))
+    await server.heard.wait()
+    second = asyncio.create_task(wire.request(ORDER, timeout_s=5))
+    await asyncio.sleep(0)
+
+    if canceled:
+        second.cancel()
+    await wire.close()
+    answers = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert isinstance(answers[0], Lost)
+    if canceled:
+        assert isinstance(answers[1], asyncio.CancelledError)
+    else:
+        assert answers[1] == NotConnected("the transport was closed")
+    assert len(server.requests) == 1
+
+
 async def test_the_guard_holds_the_order_back_and_the_connection_stays_good(
     server: WireServer, wire: AiohttpTransport
 ) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from adapters.exchange.control import PREFIX as CONTROL
 from adapters.exchange.engine import Exchange
 from adapters.exchange.journal_file import JournalFileError
 from adapters.exchange.messages import Incoming, Reply
@@ -79,6 +80,8 @@ class ExchangeServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         # The raw target: what was signed must not pass through a URL that tidies up.
         path, _, query = request.raw_path.partition("?")
+        if path.startswith(CONTROL) and "Origin" in request.headers:
+            return web.Response(status=403, text="a web page may not control the exchange\n")
         if self._sockets.wants(request):
             return await self._sockets.serve(request, path, query)
         incoming = Incoming(

@@ -12,13 +12,17 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from worker.exits import Exit
 
@@ -134,6 +138,19 @@ def test_a_key_of_ones_own_is_known_and_its_secret_is_never_told() -> None:
     assert (status, body["clientOrderId"]) == (200, "a")
     assert forged == 400
     assert "hush" not in exchange.line
+
+
+def test_an_ed25519_key_is_known_by_its_public_half(tmp_path: Path) -> None:
+    private = Ed25519PrivateKey.generate()
+    public = tmp_path / "public.pem"
+    public.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with running("--key", "mine", "--public-key", str(public)) as exchange:
+        text = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.010&timestamp={time.time_ns() // 1_000_000}"
+        signature = quote(b64encode(private.sign(text.encode())), safe="")
+        status, _ = exchange.call("POST", "/fapi/v1/order", f"{text}&signature={signature}")
+        forged, _ = exchange.call("POST", "/fapi/v1/order", signed("loopback-secret", "b"))
+
+    assert (status, forged) == (200, 400)
 
 
 def test_orders_outlive_a_killed_exchange(tmp_path: Path) -> None:

@@ -209,6 +209,17 @@ async def test_what_is_due_happens_without_a_request() -> None:
         writer.close()
 
 
+async def test_a_web_page_cannot_control_the_exchange() -> None:
+    async with venue() as running, ClientSession() as session:
+        url = running.url("/control/state")
+        async with session.get(url) as reply:
+            allowed = reply.status
+        async with session.get(url, headers={"Origin": "http://evil.example"}) as reply:
+            forbidden = reply.status
+
+    assert (allowed, forbidden) == (200, 403)
+
+
 async def listen_key(session: ClientSession, running: Venue) -> str:
     """The account's listen key."""
     async with session.post(running.url("/fapi/v1/listenKey"), headers={"X-MBX-APIKEY": KEY}) as reply:
@@ -277,6 +288,24 @@ async def test_a_socket_for_nothing_is_refused(path: str, status: int) -> None:
             await session.ws_connect(running.url(path))
 
     assert refusal.value.status == status
+
+
+async def test_an_end_waits_neither_for_silent_replies_nor_for_open_streams() -> None:
+    running = Venue([], FaultRule(kind="silence_after"))
+    await running.server.start()
+    async with ClientSession() as session:
+        key = await listen_key(session, running)
+        stream = await session.ws_connect(running.url(f"/private/ws/{key}"))
+        reader, writer = await running.raw(post(order_body()))
+        await until(lambda: bool(running.accepted))
+
+        async with asyncio.timeout(5):
+            await running.server.close()
+        rest = await asyncio.gather(reader.read(), return_exceptions=True)
+        writer.close()
+        await stream.close()
+
+    assert rest == [b""] or isinstance(rest[0], ConnectionResetError)
 
 
 async def test_a_client_that_does_not_read_is_cut_and_the_others_are_served() -> None:

@@ -55,6 +55,7 @@ CLIENTS = (
     Client("sdk", "client_sdk.py", "requirements-sdk.txt"),
     Client("ccxt-spot", "client_ccxt_spot.py", "requirements-ccxt.txt", "spot"),
     Client("connector-spot", "client_connector_spot.py", "requirements-connector.txt", "spot"),
+    Client("python-binance-spot", "client_python_binance_spot.py", "requirements-python-binance.txt", "spot"),
 )
 
 
@@ -162,7 +163,7 @@ def run_market(market: str, clients: list[Client], folder: Path) -> list[Result]
 
 def table(results: list[Result]) -> list[str]:
     """One line for each client, with its reasons below where there are any."""
-    row = "{:<18} {:<45} {:<10} {:<8} {:>6} {:>6} {:>7} {:>5}  {}".format
+    row = "{:<19} {:<45} {:<10} {:<8} {:>6} {:>6} {:>7} {:>5}  {}".format
     lines = [row("client", "package", "version", "market", "checks", "orders", "refused", "fills", "verdict")]
     for result in results:
         belief = result.belief or {}

@@ -199,9 +199,9 @@ async def test_an_answer_that_echoes_everything_shows_nothing(ear: Ear) -> None:
         await call_all(ear, server.url)
 
 
-@pytest.mark.parametrize("url", [f"http://127.0.0.1:{free_port()}", "http://exchange.invalid:80"])
-async def test_a_host_that_is_not_there_shows_no_secret(ear: Ear, url: str) -> None:
-    await call_all(ear, url)
+@pytest.mark.parametrize("host", ["127.0.0.1", "exchange.invalid"])
+async def test_a_host_that_is_not_there_shows_no_secret(ear: Ear, host: str) -> None:
+    await call_all(ear, f"http://{host}:{free_port()}")
 
 
 async def test_a_tls_failure_shows_no_secret(ear: Ear, tmp_path: Path) -> None:
@@ -258,10 +258,9 @@ async def test_no_failure_of_the_stream_shows_its_listen_key(ear: Ear, name: str
     assert LISTEN_KEY.encode() in server.requests[0]
 
 
-@pytest.mark.parametrize(
-    "url", [f"ws://127.0.0.1:{free_port()}", "ws://exchange.invalid:80", "ws://[", "x://y"]
-)
+@pytest.mark.parametrize("url", ["ws://127.0.0.1:{port}", "ws://exchange.invalid:{port}", "ws://[", "x://y"])
 async def test_a_stream_host_that_is_not_there_shows_no_listen_key(ear: Ear, url: str) -> None:
+    url = url.format(port=free_port())
     transport = AiohttpTransport("http://127.0.0.1:1", SystemClock(), stream_url=url)
 
     messages = [message async for message in transport.stream(stream_path(LISTEN_KEY))]

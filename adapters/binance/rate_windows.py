@@ -112,8 +112,9 @@ class _Window:
         self.missing.append(_Missing(answered, cost, count))
         self.missing_cost += cost
         if len(self.missing) > _MISSING_MAX:
-            first, second = self.missing[:2]
-            self.missing[:2] = [_Missing(second.answered, first.cost + second.cost, None)]
+            oldest = self.missing[: _MISSING_MAX // 2]
+            merged = _Missing(oldest[-1].answered, sum(each.cost for each in oldest), None)
+            self.missing[: len(oldest)] = [merged]
 
     def tell(self, sent: int, count: int) -> None:
         """Take the word of a request that certainly arrived here; what it includes is missing no more.
@@ -162,7 +163,7 @@ class RateWindows:
             until_ms = (index + 1) * self.limit.length_ms + margin_ms
             window = self._windows.get(index)
             may_clear = index > last or (window is not None and window.missing_cost > 0)
-            if may_clear and any(self._touches(flight, index) for flight in flights):
+            if may_clear and self._touching(index, flights):
                 until_ms = min(until_ms, now_ms + RECHECK_MS)
             waits.append(until_ms)
         return max(waits, default=None)
@@ -196,10 +197,12 @@ class RateWindows:
         window = self._windows.get(index)
         known = 0 if window is None else window.told + window.missing_cost
         kind = self.limit.kind
-        return known + sum(flight.cost(kind) for flight in flights if self._touches(flight, index))
+        return known + sum([flight.cost(kind) for flight in self._touching(index, flights)])
 
-    def _touches(self, flight: Flight, index: int) -> bool:
-        return self._index(flight.earliest_ms) <= index <= self._index(flight.latest_ms)
+    def _touching(self, index: int, flights: Collection[Flight]) -> list[Flight]:
+        start_ms = index * self.limit.length_ms
+        end_ms = start_ms + self.limit.length_ms
+        return [each for each in flights if each.earliest_ms < end_ms and each.latest_ms >= start_ms]
 
     def _index(self, at_ms: int) -> int:
         return at_ms // self.limit.length_ms

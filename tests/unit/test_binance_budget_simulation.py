@@ -159,7 +159,7 @@ class Simulation:
 MARKETS = {"futures": (FUTURES_LIMITS, 2_400), "spot": (SPOT_LIMITS, 1_200)}
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("lanes", [4, 16, 64])
 @pytest.mark.parametrize("market", MARKETS)
 def test_two_minutes_use_98_percent_of_the_binding_order_limit_without_a_429(
@@ -173,7 +173,7 @@ def test_two_minutes_use_98_percent_of_the_binding_order_limit_without_a_429(
     assert simulation.accepted >= 0.98 * whole
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize("market", MARKETS)
 def test_rejected_orders_cost_no_more_than_the_exchange_counts_for_them(
@@ -188,7 +188,7 @@ def test_rejected_orders_cost_no_more_than_the_exchange_counts_for_them(
     assert simulation.accepted >= 0.98 * whole
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("market", MARKETS)
 def test_lost_answers_cost_room_but_never_a_429(market: str, seed: int) -> None:
     limits, whole = MARKETS[market]
@@ -216,24 +216,24 @@ def test_queries_and_orders_of_one_address_share_the_weight(seed: int) -> None:
 
 
 @pytest.mark.parametrize("before_edge_ms", [60, 100, 1_000])
-@pytest.mark.parametrize("lanes", [150, 400])
+@pytest.mark.parametrize("lanes", [150, 300])
 @pytest.mark.parametrize("market", MARKETS)
 def test_a_burst_over_the_edge_of_a_window_overfills_neither(
     market: str, lanes: int, before_edge_ms: int
 ) -> None:
     latency_ms = (900.0, 1_100.0) if before_edge_ms == 1_000 else (5.0, 200.0)
     conditions = Conditions(
-        lanes=lanes, latency_ms=latency_ms, start_ms=START_MS + 10_000 - before_edge_ms, duration_ms=12_000
+        lanes=lanes, latency_ms=latency_ms, start_ms=START_MS + 10_000 - before_edge_ms, duration_ms=6_000
     )
 
-    refused = [Simulation(MARKETS[market][0], conditions, seed).run().exchange.refused for seed in range(3)]
+    refused = [Simulation(MARKETS[market][0], conditions, seed).run().exchange.refused for seed in range(2)]
 
-    assert refused == [0, 0, 0]
+    assert refused == [0, 0]
 
 
 CONDITIONS = st.builds(
     Conditions,
-    lanes=st.sampled_from([1, 2, 8, 60, 200]),
+    lanes=st.sampled_from([1, 2, 8, 60, 120]),
     latency_ms=st.sampled_from([(0.0, 1.0), (5.0, 200.0), (1.0, 3_000.0), (190.0, 200.0)]),
     uncertainty_ms=st.integers(0, 200),
     start_ms=st.integers(START_MS, START_MS + MINUTE_MS),
@@ -245,7 +245,7 @@ CONDITIONS = st.builds(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(conditions=CONDITIONS, market=st.sampled_from(sorted(MARKETS)), seed=st.integers(0, 2**32))
 def test_whatever_the_way_is_like_no_429_is_of_our_doing(
     conditions: Conditions, market: str, seed: int

@@ -172,17 +172,22 @@ class Follower:
         return min(due, key=lambda watch: (not watch.overdue, watch.due_s)).order.symbol
 
     async def _ask_symbol(self, symbol: str, now_s: float) -> None:
-        """All due orders of one symbol: one by one, or by the lists where that weighs less."""
-        due = [
-            watch for watch in self._followed.watches if watch.order.symbol == symbol and watch.due_s <= now_s
-        ]
+        """The due orders of one symbol: one by one, or, where that weighs less, by the history.
+
+        The history shows those that are due soon at the same price, so that it is not asked for at every
+        moment at which one of many becomes due.
+        """
+        watches = [watch for watch in self._followed.watches if watch.order.symbol == symbol]
         oldest_ms = self._client.exchange_clock.now_ms() - LISTED_AGE_MS_MAX
-        young = [watch for watch in due if watch.since_ms >= oldest_ms]
+        soon_s = now_s + self._poll_s
+        young = [watch for watch in watches if watch.due_s <= soon_s and watch.since_ms >= oldest_ms]
         weights = WEIGHTS[self._market]
-        listed = len(young) * weights.query_order > weights.all_orders
-        if listed:
-            await self._ask_for_list(symbol, young)
-        missed = any([await self._ask_for(watch) for watch in due if not (listed and watch in young)])
+        missed = False
+        if len(young) * weights.query_order > weights.all_orders:
+            missed = await self._ask_for_list(symbol, young)
+        for watch in watches:
+            if watch.due_s <= now_s:
+                missed = await self._ask_for(watch) or missed
         if missed and self._stream is not None and self._stream.stands:
             # The stream should have told that first: nothing before now can be taken for complete.
             self._stream.missed()
@@ -199,20 +204,20 @@ class Follower:
             return False
         return self._learn(answer) and may_miss
 
-    async def _ask_for_list(self, symbol: str, watches: Sequence[Watch]) -> None:
-        """Several orders at once; those that the history does not show are asked for one by one next."""
+    async def _ask_for_list(self, symbol: str, watches: Sequence[Watch]) -> bool:
+        """Several orders at once; those that the history does not show stay due. True as for `_ask_for`."""
         facts = await self._questions.history(symbol, min(watch.since_ms for watch in watches))
         if isinstance(facts, Doubt):
+            for watch in watches:
+                self._put_off(watch)
             self._pause(facts)
-            facts = ()
+            return False
         shown = {fact.client_order_id for fact in facts}
+        may_miss = {one.order.client_order_id for one in watches if not one.overdue}
         for watch in watches:
             if watch.order.client_order_id in shown:
                 self._put_off(watch)
-            else:
-                await self._ask_for(watch)
-        for fact in facts:
-            self._learn(fact)
+        return any([self._learn(fact) and fact.client_order_id in may_miss for fact in facts])
 
     def _learn(self, fact: OrderFact) -> bool:
         news = self._followed.hear(fact)
@@ -282,6 +287,7 @@ class Follower:
         finally:
             for wait in waits:
                 wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
 
     async def _rest(self, delay_s: float) -> Literal[True]:
         await self._clock.sleep(delay_s)

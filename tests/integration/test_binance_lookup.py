@@ -291,6 +291,22 @@ async def test_a_history_that_cannot_be_read_keeps_the_proof_open() -> None:
 
 
 @in_virtual_time
+async def test_a_trade_that_no_order_explains_keeps_the_proof_open() -> None:
+    async with World() as world:
+        await world.send(world.order("b"))
+        world.ledger.ids.add("ew1-b")
+        world.ledger.position = Decimal("0.010")
+        world.transport.instead["/fapi/v1/allOrders"] = b"[]"
+        order = world.order()
+
+        answer, whys = await world.settled(world.lookup(), order, within_s=150)
+
+        assert isinstance(answer, NotYet)
+        number = world.accepted("b")[0]["order_id"]
+        assert f"not explained by other orders: trades of order {number}" in whys
+
+
+@in_virtual_time
 async def test_what_the_stream_has_shown_is_found_though_no_question_shows_it() -> None:
     rules = (
         FaultRule("reset_after", endpoint="new_order"),

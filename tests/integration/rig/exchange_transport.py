@@ -118,6 +118,7 @@ class ExchangeHost:
             finally:
                 for wait in waits:
                     wait.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
 
     async def _rest(self, delay_s: float) -> bool:
         await self._clock.sleep(delay_s)
@@ -157,6 +158,8 @@ class InProcessTransport:
         self._waiting: set[asyncio.Future[WireResult]] = set()
         self._open: list[_Inbox] = []
         self.requests: list[HttpRequest] = []
+        # Bodies by path that come in place of the exchange's own.
+        self.instead: dict[str, bytes] = {}
 
     async def request(
         self, request: HttpRequest, *, timeout_s: float, guard: Guard | None = None
@@ -169,6 +172,8 @@ class InProcessTransport:
         if guard is not None and (reason := guard()) is not None:
             return NotConnected(reason, held=True)
         self.requests.append(request)
+        if request.path in self.instead:
+            return HttpReply(200, {}, self.instead[request.path])
         replied: asyncio.Future[WireResult] = asyncio.get_running_loop().create_future()
         self._host.deliver(_incoming(request), self._latency, replied)
         self._waiting.add(replied)

@@ -6,7 +6,7 @@ Pure. A disagreement is a sentence; no sentence means that both tell the same st
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -46,17 +46,27 @@ def stories(journal: Iterable[Entry]) -> dict[str, list[Story]]:
         if entry["kind"] == "accepted":
             by_order[number] = Story(entry)
             by_name[entry["client_order_id"]].append(by_order[number])
-        elif entry["kind"] == "fill":
+        elif number in by_order and entry["kind"] == "fill":
             by_order[number].fills.append(entry)
-        elif entry["kind"] in ENDINGS:
+        elif number in by_order and entry["kind"] in ENDINGS:
             by_order[number].ending = ENDINGS[entry["kind"]]
     return dict(by_name)
 
 
-def disagreements(belief: Mapping[str, Any], journal: Iterable[Entry], prefix: str) -> list[str]:
+def strays(journal: Sequence[Entry]) -> list[str]:
+    """Orders that fill or end although the journal never says that they were accepted."""
+    accepted = {one["order_id"] for one in journal if one["kind"] == "accepted"}
+    return [
+        f"order {one['order_id']}: {one['kind']}, and never accepted"
+        for one in journal
+        if one["kind"] in ("fill", *ENDINGS) and one["order_id"] not in accepted
+    ]
+
+
+def disagreements(belief: Mapping[str, Any], journal: Sequence[Entry], prefix: str) -> list[str]:
     """Every point in which what the client believes is not what happened."""
     told = {name: found for name, found in stories(journal).items() if name.startswith(prefix)}
-    found = []
+    found = strays(journal)
     for name, order in belief["orders"].items():
         found += _order_disagreements(name, order, told.get(name, []))
     for name in belief["refused"]:

@@ -89,6 +89,12 @@ def test_an_order_that_was_accepted_twice_is_told() -> None:
     assert disagreements(BELIEF, twice, "x-") == ["x-market: accepted 2 times, the client believes once"]
 
 
+def test_an_order_that_ends_without_having_been_accepted_is_told() -> None:
+    hidden = [one for one in JOURNAL if one is not RESTING]
+
+    assert "order 2: canceled, and never accepted" in disagreements(BELIEF, hidden, "x-")
+
+
 def test_the_states_of_an_order_follow_its_fills() -> None:
     half = FILL | {"qty": "0.004"}
 

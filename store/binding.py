@@ -117,8 +117,9 @@ def alike(moves: Iterable[Move]) -> Iterable[list[Move]]:
     groups: dict[tuple[object, ...], list[Move]] = {}
     for move in moves:
         price, code, text = move.price, move.error_code, move.error_msg
-        how = (move.before, move.after, move.has_fills, move.order_json)
-        groups.setdefault((*how, move.qty, price, code, text, move.patch), []).append(move)
+        before, after, has, order = move.before, move.after, move.has_fills, move.order_json
+        effect = (before, after, has, move.qty, price, code, text, move.patch, order)
+        groups.setdefault(effect, []).append(move)
     return groups.values()
 
 

@@ -7,7 +7,6 @@ the rows do. A quantity that cannot be read makes the sum NaN, for good: nobody 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
 from decimal import Context, Decimal, DecimalException, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import Literal
 
@@ -18,6 +17,7 @@ from store.lifecycle import State
 
 # Every result is exact or an error; Python's own 28 digits would round silently.
 EXACT = Context(prec=1_000, traps=[InvalidOperation, DivisionByZero, Overflow, Inexact])
+NOTHING = Decimal(0)
 UNREADABLE = Decimal("NaN")
 # Ids in one list of a statement.
 IDS_MAX = 1_000
@@ -74,20 +74,14 @@ def added(total: Decimal, change: Decimal) -> Decimal:
         return UNREADABLE
 
 
-def add_ended(connection: sqlite3.Connection, row_ids: Collection[int]) -> None:
-    """Add the fills of orders that have just become final. Raises sqlite3.Error."""
-    found = connection.execute(sql.ENDED, (str(list(row_ids)),)).fetchall()
-    add_changes(connection, [(symbol, signed(side, qty, order)) for symbol, side, qty, order in found])
-
-
-def add_changes(connection: sqlite3.Connection, changes: Iterable[tuple[str, Decimal]]) -> None:
-    """Add signed quantities, each to its symbol's holding."""
-    totals: dict[str, Decimal] = {}
-    for symbol, change in changes:
-        before = totals[symbol] if symbol in totals else holding_of(connection, symbol)
-        totals[symbol] = added(before, change)
-    if totals:
-        connection.executemany(sql.HOLDING, [(symbol, str(total)) for symbol, total in totals.items()])
+def add_fill(connection: sqlite3.Connection, row_id: int, before: Decimal = NOTHING) -> None:
+    """Add the fill of a wire order that is final now, less what it had added `before`."""
+    row = connection.execute(sql.ENDED, (row_id,)).fetchone()
+    if row is None:
+        return
+    symbol, side, qty, order_json, held = row
+    change = added(signed(side, qty, order_json), before.copy_negate())
+    connection.execute(sql.HOLDING, (symbol, str(added(number(held), change))))
 
 
 def holding_of(connection: sqlite3.Connection, symbol: str) -> Decimal:

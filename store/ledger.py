@@ -57,6 +57,7 @@ class Ledger(Reads):
         self._watched = self._identities()
         self._failures = 0
         self._commits = self._connection.execute(sql.COMMITS).fetchone()[1]
+        self._over_a_wire = self._last(sql.ANY_OVER_A_WIRE) != 0
         self._now_ms = max(self._last(sql.LAST_EVENT_MS), self._last(sql.LAST_DEAD_LETTER_MS))
 
     def _last(self, statement: str) -> int:
@@ -179,13 +180,16 @@ class Ledger(Reads):
     def _apply(self, share: Share) -> Receipt:
         receipt = Receipt(row_ids=[])
         if share.moves:
-            receipt.refused = take_steps(self._connection, share.moves, self._now_ms)
+            receipt.refused = self._take(share.moves)
         if share.reservations:
             self._reserve(share.reservations, receipt)
         write_controls(self._connection, share, self._now_ms)
         receipt.dead_letters = self._set_aside(share)
         self._save_progress(share)
         return receipt
+
+    def _take(self, moves: Sequence[Move]) -> list[tuple[Move, str]]:
+        return take_steps(self._connection, moves, self._now_ms, over_a_wire=self._over_a_wire)
 
     def _apply_singly(self, share: Share) -> Receipt:
         """The slow way for a share with a fault in it: every reservation stands alone.
@@ -214,7 +218,7 @@ class Ledger(Reads):
         connection = self._connection
         connection.execute("SAVEPOINT one")
         try:
-            refused = take_steps(connection, [move], self._now_ms)
+            refused = self._take([move])
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             if not _is_of_share(error):
                 raise
@@ -271,6 +275,8 @@ class Ledger(Reads):
 
     def _insert(self, reservations: Sequence[Reservation], receipt: Receipt) -> None:
         connection = self._connection
+        if not self._over_a_wire:
+            self._over_a_wire = any(new.client_order_id is not None for new in reservations)
         rows = [row_values(reservation, self._now_ms) for reservation in reservations]
         new: dict[tuple[int, str], int] = {}
         for start, count in slices(len(rows), sql.RESERVATIONS_MAX):

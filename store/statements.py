@@ -87,7 +87,7 @@ MOVES_MAX = PARAMETERS_MAX // MOVE_VALUES
 
 @lru_cache(maxsize=32)
 def move(rows: int) -> str:
-    """Take `rows` steps at once; those that were in the expected state come back: id, client order id.
+    """Take `rows` steps at once; the ids of those that were in the expected state come back.
 
     A row that is skipped after all loses its side and order id: it never became an order.
     """
@@ -105,7 +105,7 @@ UPDATE executions
        order_json = coalesce(step.order_json, executions.order_json)
   FROM step
  WHERE executions.id = step.id AND executions.state = step.before
-RETURNING executions.id, executions.client_order_id"""
+RETURNING executions.id"""
 
 
 # The same for rows that all take the same step, none with a new order: without a table of steps to join
@@ -117,15 +117,13 @@ UPDATE executions
        side = iif(?2 = 'skipped', 'skip', side), order_id = iif(?2 = 'skipped', NULL, order_id),
        meta_json = json_patch(meta_json, ?9)
  WHERE state = ?1 AND id IN (SELECT value FROM json_each(?10))
-RETURNING id, client_order_id
+RETURNING id
 """
 # Fewer than these are no crowd: one statement for many kinds of steps is cheaper.
 ALIKE_MIN = 16
 
 # A late fill: the row is put right, the moment of its outcome and its line stay.
-LATE_ROW = (
-    "SELECT symbol, side, status, qty, order_json, client_order_id FROM executions WHERE id = ? AND state = ?"
-)
+LATE_ROW = "SELECT side, status, qty, order_json FROM executions WHERE id = ? AND state = ?"
 MOVE_LATE = """
 UPDATE executions
    SET state = 'filled', status = 'success', side = ?2, order_id = coalesce(order_id, client_order_id),
@@ -134,10 +132,14 @@ UPDATE executions
  WHERE id = ?1
 """
 
-# Wire orders that just became final, with what their symbols held before.
+ANY_OVER_A_WIRE = (
+    "SELECT 1 FROM executions INDEXED BY executions_wire_time WHERE client_order_id IS NOT NULL LIMIT 1"
+)
+# A wire order that just became final, with what its symbol held before.
 ENDED = """
-SELECT x.symbol, x.side, x.qty, x.order_json FROM executions AS x
- WHERE x.id IN (SELECT value FROM json_each(?))
+SELECT x.symbol, x.side, x.qty, x.order_json, h.qty
+  FROM executions AS x LEFT JOIN holdings AS h ON h.symbol = x.symbol
+ WHERE x.id = ? AND x.client_order_id IS NOT NULL
 """
 HOLDING_OF = "SELECT qty FROM holdings WHERE symbol = ?"
 HOLDING = """

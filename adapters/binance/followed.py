@@ -45,6 +45,7 @@ class Followed:
         self._trackers: OrderedDict[_Key, OrderTracker] = OrderedDict()
         self._keys_of: dict[str, list[_Key]] = {}
         self._untold: dict[_Key, OrderUpdate] = {}
+        self._lacking: dict[_Key, None] = {}
 
     @property
     def watches(self) -> Sequence[Watch]:
@@ -86,7 +87,7 @@ class Followed:
 
     def lacking_trades(self) -> Sequence[OrderTracker]:
         """Orders that were executed further than their known trades go, watched or not."""
-        return [tracker for tracker in self._trackers.values() if tracker.needs_trades]
+        return [self._trackers[key] for key in self._lacking]
 
     def watch_of(self, client_order_id: str) -> Watch | None:
         """The watch of an order that is asked about."""
@@ -119,6 +120,10 @@ class Followed:
             # Taken out first: the order of updates is the order of the latest news.
             self._untold.pop(key, None)
             self._untold[key] = update
+        if tracker.needs_trades:
+            self._lacking[key] = None
+        else:
+            self._lacking.pop(key, None)
         if all(self._trackers[one].final for one in self._keys_of[tracker.client_order_id]):
             self._watches.pop(tracker.client_order_id, None)
 
@@ -131,6 +136,7 @@ class Followed:
             if client_order_id in self._watches:
                 continue
             del self._trackers[key]
+            self._lacking.pop(key, None)
             keys = self._keys_of[client_order_id]
             keys.remove(key)
             if not keys:

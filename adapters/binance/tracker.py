@@ -61,6 +61,9 @@ def tally(trades: list[TradeFact]) -> Tally:
     )
 
 
+NOTHING = tally([])
+
+
 class OrderTracker:
     """One order of the exchange, by its order id. Facts go in, updates that say something new come out."""
 
@@ -75,6 +78,7 @@ class OrderTracker:
         self._latest: OrderFact | None = None
         self._seen = False
         self._trades: dict[int, TradeFact] = {}
+        self._sums = NOTHING
         self._told: OrderUpdate | None = None
 
     @property
@@ -90,7 +94,7 @@ class OrderTracker:
     @property
     def needs_trades(self) -> bool:
         """True when more was executed than the known trades add up to."""
-        return tally(list(self._trades.values())).qty < self._executed
+        return self._sums.qty < self._executed
 
     def learn(self, fact: OrderFact) -> bool:
         """Take in what was said of the order; False when it says nothing new."""
@@ -112,6 +116,7 @@ class OrderTracker:
             return False
         self._seen = True
         self._trades[trade.trade_id] = trade
+        self._sums = tally(list(self._trades.values()))
         return True
 
     def update(self) -> OrderUpdate | None:
@@ -130,7 +135,7 @@ class OrderTracker:
         """The present word, told before or not; None before anything was said of the order."""
         if not self._seen:
             return None
-        sums = tally(list(self._trades.values()))
+        sums = self._sums
         state: OrderState = "partial" if sums.qty else "open"
         if self._status is not None and sums.qty >= self._executed:
             state = _FINAL_STATES[self._status]

@@ -149,8 +149,10 @@ class Budget:
     def _wait(
         self, now_ms: int, margin_ms: int, *, orders: int, weight: int, share_percent: int
     ) -> int | None:
-        if now_ms < self._deadline_ms:
-            return self._deadline_ms
+        # A deadline is the exchange's too: our clock may be fast, or was slow when it was set.
+        until_ms = self._deadline_ms + margin_ms + EXCHANGE_SPREAD_MS
+        if now_ms < until_ms:
+            return until_ms
         self._expire(now_ms, margin_ms)
         cost = Flight(0, 0, 0, orders, weight)
         waits = [
@@ -163,7 +165,7 @@ class Budget:
             )
             for meter in self._meters
         ]
-        return max((until_ms for until_ms in waits if until_ms is not None), default=None)
+        return max((wait_ms for wait_ms in waits if wait_ms is not None), default=None)
 
     def _take(self, now_ms: int, margin_ms: int, *, orders: int, weight: int) -> int:
         self._sequence += 1

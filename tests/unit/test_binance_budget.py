@@ -312,13 +312,14 @@ def test_what_nothing_ever_explains_stays_bounded_and_counted() -> None:
     assert used(budget, MID) == 3_000
 
 
-def test_before_the_deadline_nothing_leaves() -> None:
+def test_before_the_deadline_is_over_for_sure_nothing_leaves() -> None:
     budget = budget_of(TEN_S, WEIGHT)
     budget.deadline_until(MID + 1_000, MID)
+    until_ms = MID + 1_000 + MARGIN + EXCHANGE_SPREAD_MS
 
-    assert budget.wait_for_order(MID, MARGIN) == MID + 1_000
-    assert budget.wait_for_query(1, MID, MARGIN, urgent=True) == MID + 1_000
-    assert budget.wait_for_order(MID + 1_000, MARGIN) is None
+    assert budget.wait_for_order(MID, MARGIN) == until_ms
+    assert budget.wait_for_query(1, until_ms - 1, MARGIN, urgent=True) == until_ms
+    assert budget.wait_for_order(until_ms, MARGIN) is None
 
 
 def test_a_deadline_is_only_ever_extended_and_never_beyond_the_longest_ban() -> None:

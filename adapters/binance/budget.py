@@ -150,7 +150,7 @@ class Budget:
         self, now_ms: int, margin_ms: int, *, orders: int, weight: int, share_percent: int
     ) -> int | None:
         # A deadline is the exchange's too: our clock may be fast, or was slow when it was set.
-        until_ms = self._deadline_ms + margin_ms + EXCHANGE_SPREAD_MS
+        until_ms = self._deadline_ms + margin_ms
         if now_ms < until_ms:
             return until_ms
         self._expire(now_ms, margin_ms)

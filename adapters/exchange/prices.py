@@ -121,11 +121,14 @@ def listed_prices(text: str, start_ms: int) -> list[tuple[int, str, Decimal]]:
     rows = []
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#", 1)[0].split(",")
-        if words == [""]:
+        if not "".join(words).strip():
             continue
         try:
-            offset_ms, symbol, price = words
-            rows.append((start_ms + int(offset_ms), symbol.strip(), Decimal(price.strip())))
+            offset_ms, symbol, text = words
+            price = Decimal(text.strip())
+            if not price.is_finite() or price <= 0:
+                raise ValueError(f"{price} is no price")
+            rows.append((start_ms + int(offset_ms), symbol.strip(), price))
         except (ValueError, ArithmeticError) as error:
             raise PriceListError(
                 f"price list line {number} is {line!r}, must be offset_ms,SYMBOL,price"

@@ -298,12 +298,19 @@ async def test_nothing_is_awaited_between_the_guard_and_the_first_byte(kept: boo
             side = peer if kept else listener.accept()[0]
             side.setblocking(False)
             peers.append(side)
-            loop.call_soon(lambda: found.set_result(side.recv(65_536)))
+            loop.call_soon(look, side)
             return None
+
+        def look(side: socket.socket) -> None:
+            try:
+                found.set_result(side.recv(65_536))
+            except BlockingIOError:
+                found.set_result(b"nothing yet")
 
         peers: list[socket.socket] = []
         second = asyncio.create_task(wire.request(ORDER, timeout_s=5, guard=guard))
-        bytes_found = await found
+        async with asyncio.timeout(5):
+            bytes_found = await found
         await loop.sock_sendall(peers[0], reply())
         answer = await second
         await wire.close()

@@ -15,6 +15,12 @@ class StoreHeldError(StoreError):
     exit_code = 75
 
 
+class AccountHeldError(StoreError):
+    """Another worker of this host trades this account."""
+
+    exit_code = 75
+
+
 class FencedError(StoreError):
     """A newer worker has taken this store; this one must stop at once."""
 

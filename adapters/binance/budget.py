@@ -127,12 +127,9 @@ class Budget:
         """Provably nothing left: give it back."""
         self._flights.pop(ticket, None)
 
-    def deadline_until(self, until_ms: int, now_ms: int, margin_ms: int = 0) -> int:
-        """Nobody sends before `until_ms`: extended only, by 3 days 1 h at most. Returns the one in force.
-
-        With `margin_ms` it is over when the exchange's clock says so for sure, however fast ours is.
-        """
-        self._deadline_ms = max(self._deadline_ms, capped(until_ms + margin_ms, now_ms))
+    def deadline_until(self, until_ms: int, now_ms: int) -> int:
+        """Nobody sends before `until_ms`: extended only, by 3 days 1 h at most. Returns the one in force."""
+        self._deadline_ms = max(self._deadline_ms, capped(until_ms, now_ms))
         return self._deadline_ms
 
     def usage(self, now_ms: int) -> tuple[WindowUsage, ...]:
@@ -152,8 +149,10 @@ class Budget:
     def _wait(
         self, now_ms: int, margin_ms: int, *, orders: int, weight: int, share_percent: int
     ) -> int | None:
-        if now_ms < self._deadline_ms:
-            return self._deadline_ms
+        # A deadline is the exchange's too: our clock may be fast, or was slow when it was set.
+        until_ms = self._deadline_ms + margin_ms
+        if now_ms < until_ms:
+            return until_ms
         self._expire(now_ms, margin_ms)
         cost = Flight(0, 0, 0, orders, weight)
         waits = [

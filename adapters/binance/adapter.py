@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from decimal import Decimal
 
 from adapters.binance import account, answers, preparing, wire
-from adapters.binance.asking import Trouble, judged
+from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
 from adapters.binance.follow import Follower
@@ -107,6 +107,11 @@ class BinanceAdapter:
     def client(self) -> Client:
         """The calls to the venue, for commands that people give."""
         return self._client
+
+    @property
+    def host(self) -> str:
+        """The venue's host as people know it."""
+        return self._about.host
 
     @property
     def clock_offset_ms(self) -> int:
@@ -212,7 +217,7 @@ class BinanceAdapter:
             recv_window_ms=order.recv_window_ms,
         )
         said = judged(self._client, answer, placing=True) if isinstance(answer, Replied) else None
-        deadline_ms = self._client.wall_ms_at(self._client.budget.deadline_ms)
+        deadline_ms = listens_again_ms(self._client)
         outcome = answers.outcome(order, answer, said, deadline_wall_ms=deadline_ms)
         if outcome.denied is not None:
             self._deny(outcome.denied)

@@ -62,6 +62,11 @@ async def ask(
             assert_never(answer)
 
 
+def listens_again_ms(client: Client) -> int:
+    """When the deadline of the venue is over for sure, by the host's wall clock."""
+    return client.wall_ms_at(client.budget.deadline_ms + client.margin_ms)
+
+
 def judged(client: Client, reply: Replied, *, placing: bool) -> Verdict:
     """What a whole reply proves."""
     error = (read_error(reply.body) if reply.status != 200 else None) or ErrorReply()
@@ -73,7 +78,7 @@ def _trouble(client: Client, said: Verdict) -> Trouble:
         case Denied(text=text):
             return Trouble("denied", text)
         case Backoff(text=text):
-            return Trouble("deadline", text, client.wall_ms_at(client.budget.deadline_ms))
+            return Trouble("deadline", text, listens_again_ms(client))
         case NoSuchOrder(text=text):
             return Trouble("missing", text)
         case Refused(text=text) | Duplicate(text=text):

@@ -17,7 +17,7 @@ import msgspec
 from adapters.binance import account, answers, wire
 from adapters.binance.account import FINAL
 from adapters.binance.adapter import BinanceAdapter
-from adapters.binance.asking import Trouble, ask, judged
+from adapters.binance.asking import Trouble, ask, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Replied
 from adapters.binance.filters import SymbolRules, Wanted, align
@@ -201,7 +201,7 @@ async def _placed(adapter: BinanceAdapter, order: Order) -> SubmitResult:
         recv_window_ms=order.recv_window_ms,
     )
     said = judged(client, answer, placing=True) if isinstance(answer, Replied) else None
-    deadline_ms = client.wall_ms_at(client.budget.deadline_ms)
+    deadline_ms = listens_again_ms(client)
     return answers.outcome(order, answer, said, deadline_wall_ms=deadline_ms).result
 
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from adapters.binance import guards, wire
-from adapters.binance.asking import Trouble, ask
+from adapters.binance.asking import Trouble, ask, listens_again_ms
 from adapters.binance.client import Client
 from adapters.binance.filters import SymbolRules
 from adapters.binance.market import Market
@@ -93,7 +93,7 @@ async def know_the_clock(client: Client, account: Account, clock: Clock) -> Star
         why = await client.sync_clock()
         if client.exchange_clock.synced:
             return True
-        until_ms = client.wall_ms_at(client.budget.deadline_ms)
+        until_ms = listens_again_ms(client)
         if until_ms > clock.wall_ms():
             return Trouble("deadline", why or "no time", until_ms)
         return Trouble("unavailable", why or "no time")

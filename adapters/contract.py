@@ -194,6 +194,15 @@ class LedgerView(Protocol):
         None while an order of the symbol other than `apart_from` (a client order id) is unsettled.
         """
 
+    async def sends_since(self, since_ms: int) -> Sequence[int]:
+        """When orders were reserved since then (host's wall clock), ascending: what the budgets begin with."""
+
+    async def kept(self, key: str) -> str | None:
+        """What an adapter of this store has kept under `key`, in this life or a former one."""
+
+    async def keep(self, key: str, value: str) -> None:
+        """On disk when this returns."""
+
 
 class ExecResult(msgspec.Struct, frozen=True):
     """What one submission came to, for logs, metrics and the row's meta_json."""
@@ -250,6 +259,10 @@ class ExecutionAdapter(Protocol):
     @property
     def clock_offset_ms(self) -> int:
         """The venue's clock minus the host's wall clock, as known now; 0 where the venue has none."""
+
+    @property
+    def denied(self) -> str | None:
+        """Why the venue refuses this account altogether, until a person has looked; None while it does not."""
 
     @property
     def order_id_prefix(self) -> str | None:

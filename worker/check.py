@@ -17,12 +17,12 @@ from config.load import Loaded, credentials_redactor
 from config.redact import Redactor
 from config.seams import Clock
 from config.settings import Settings
-from worker.app import EXECUTIONS_FOLDER
 from worker.check_host import host_rows
 from worker.check_output import output_rows, stamps_of
 from worker.check_source import source_rows
 from worker.doubt import Level, Row, as_table, fail, ok, warn
 from worker.exits import Exit
+from worker.parts import EXECUTIONS_FOLDER
 
 WARNED = "mend it where the sentence points; execution-worker config show tells what is in force"
 

@@ -14,9 +14,9 @@ from store import statements as sql
 from store.connection import APPLICATION_ID, newest_version, open_reader
 from store.lock import holder_pid
 from store.paths import DATABASE, MARKER
-from worker.app import EXECUTIONS_FOLDER
 from worker.doubt import Row, fail, ok, warn
 from worker.http import BindError, bind_socket
+from worker.parts import EXECUTIONS_FOLDER
 
 DISK_WARN_BYTES = 1 << 30
 DISK_FAIL_BYTES = 64 << 20

@@ -17,6 +17,8 @@ from typer.core import TyperGroup
 
 from config.errors import ConfigError
 from store.errors import StoreError
+from worker.cli_account import account, cancel_all, flatten
+from worker.cli_controls import halt, resolve, resume
 from worker.cli_exchange import exchange
 from worker.cli_options import (
     AsJson,
@@ -319,4 +321,10 @@ def sample(
     raise typer.Exit(code)
 
 
+app.command(short_help="Stop new orders at once, until resume.")(halt)
+app.command(short_help="End a halt; no backlog is sent.")(resume)
+app.command(short_help="Record what became of an order by hand.")(resolve)
+app.command(short_help="Show the account at the exchange.")(account)
+app.command("cancel-all", short_help="Cancel all working orders at the exchange.")(cancel_all)
+app.command(short_help="Close one position at the exchange.")(flatten)
 app.command(short_help="Run a practice exchange on loopback.")(exchange)

@@ -11,16 +11,15 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from adapters.contract import OrderUpdate
 from config.seams import Clock
 from config.settings import Execution
 from store.errors import StoreError
 from store.ledger import Ledger
-from store.lifecycle import TERMINAL_STATES, State, may_move
+from store.lifecycle import State
 from store.projector import Projector
-from store.records import Share
 from streams.choice import ignored_newer_sources
 from streams.source import Source
+from worker.controls import Controls
 from worker.floor import Floor
 from worker.gone_files import GoneFiles
 from worker.lane import Lane
@@ -28,7 +27,6 @@ from worker.logs import Log
 from worker.metrics import Metrics
 from worker.notify import Notifier
 from worker.pulse import Pulses
-from worker.rows import accepted_move
 
 # The server's import takes 0.2 s of the loop's time, which belong to the first orders.
 SERVE_DELAY_S_MAX = 1.0
@@ -60,6 +58,7 @@ class Daemon:
         metrics: Metrics,
         log: Log,
         notifier: Notifier,
+        controls: Controls,
         clock: Clock,
         started_s: float,
         gone_files: GoneFiles | None = None,
@@ -78,6 +77,7 @@ class Daemon:
         self._ledger = ledger
         self._log = log
         self._notifier = notifier
+        self._controls = controls
         self.clock = clock
         self.started_s = started_s
         self._stop = asyncio.Event()
@@ -102,6 +102,7 @@ class Daemon:
         others = [
             asyncio.create_task(self.projector.run(), name="projector"),
             asyncio.create_task(self._follow_updates(), name="updates"),
+            asyncio.create_task(self._controls.run(), name="controls"),
             asyncio.create_task(self._serve(serve), name="http"),
             asyncio.create_task(self._keep_house(), name="housekeeping"),
             asyncio.create_task(self._keep_house_seldom(), name="seldom"),
@@ -172,45 +173,7 @@ class Daemon:
     async def _follow_updates(self) -> None:
         """Later news of accepted orders."""
         async for update in self.floor.adapter.updates():
-            await self._apply(update)
-
-    async def _apply(self, update: OrderUpdate) -> None:
-        """Record an update. A lane may take a step with the row after it was looked at: then look again."""
-        for _ in State:
-            if await self._recorded(update):
-                return
-        self._log.error("update_not_recorded", client_order_id=update.client_order_id, state=update.state)
-
-    async def _recorded(self, update: OrderUpdate) -> bool:
-        """False when the row moved between the look and the commit."""
-        writer = self.floor.writer
-        found = await writer.call(lambda: self._ledger.row_of(update.client_order_id))
-        if found is None:
-            self._log.error("update_unexplained", client_order_id=update.client_order_id, state=update.state)
-            return True
-        row_id, before = found
-        after = State(update.state)
-        if before is after and (after is not State.PARTIAL or await self._is_old(row_id, update)):
-            return True
-        if not may_move(before, after):
-            if before in TERMINAL_STATES:
-                self._log.warning("update_after_the_end", row=row_id, before=before, after=after)
-            return True
-        move = accepted_move(row_id, before, update, attempts=None, latency_ms=None)
-        share = Share(symbol="", moves=[move])
-        receipt = await writer.commit(share)
-        if receipt.refused:
-            return False
-        self.floor.report.committed(share, receipt)
-        self._log.event(
-            f"order_{update.state}", row=row_id, qty=update.filled_qty, price=update.average_price
-        )
-        return True
-
-    async def _is_old(self, row_id: int, update: OrderUpdate) -> bool:
-        """Whether a partial fill tells nothing new: quantities are cumulative, news may be out of order."""
-        known = await self.floor.writer.call(lambda: self._ledger.quantity_of(row_id))
-        return update.filled_qty <= known
+            await self.floor.news.apply(update)
 
     async def _keep_house(self) -> None:
         """Once a second: gauges from the store and the source."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from adapters.contract import ExecutionAdapter
+from adapters.contract import ExecutionAdapter, Wait
 from config.seams import Clock
+from store.ledger import Ledger
 from store.records import Reservation
 from store.writer import Writer
 from streams.signal import Malformed
 from worker.gate import Gate, Pending
+from worker.halts import Halts
+from worker.news import News
 from worker.pace import Permits
 from worker.planning import Rules
 from worker.report import Report
@@ -26,10 +29,13 @@ class Floor:
     """What all lanes share."""
 
     writer: Writer
+    ledger: Ledger
     adapter: ExecutionAdapter
     permits: Permits
     slots: asyncio.Semaphore
+    halts: Halts
     gate: Gate
+    news: News
     rules: Rules
     rows: RowBuilder
     resolver: Resolver
@@ -37,6 +43,8 @@ class Floor:
     report: Report
     clock: Clock
     source_kind: str
+    # How far back the venue is asked for orders of ours.
+    history_ms: int
     once: bool = False
 
 
@@ -49,6 +57,8 @@ class Taken:
     orders: list[tuple[int, Pending]] = field(default_factory=list)  # (index of reservation, order)
     malformed: list[Malformed] = field(default_factory=list)
     permits: int = 0
+    wait: Wait | None = None  # why the venue takes no order now
+    adopted: Pending | None = None  # the row of an order that the venue has already
 
     @property
     def is_urgent(self) -> bool:

@@ -14,8 +14,8 @@ from store import statements as sql
 from store.connection import open_reader
 from store.paths import DATABASE
 from streams.original import original_of
-from worker.app import EXECUTIONS_FOLDER
 from worker.exits import Exit
+from worker.parts import EXECUTIONS_FOLDER
 from worker.when import moment
 
 _SHOWN = (

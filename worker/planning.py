@@ -30,6 +30,10 @@ SKIP_CODES = (
     "cooldown",
     "halted",
     "id_reused",
+    "risk_order_usd",
+    "risk_rate",
+    "risk_position_usd",
+    "risk_check_failed",
 )
 
 

@@ -83,11 +83,19 @@ class Report:
             self.log.error(
                 "signal_id_reused", symbol=row.symbol, signal_id=row.signal_id, at=row.signal_ts_ms
             )
+        for index, code, text in receipt.limited:
+            row = share.reservations[index]
+            self.metrics.results("skip", 1)
+            self.metrics.pre_denied(code, 1)
+            self.log.warning("order_limited", symbol=row.symbol, signal_id=row.signal_id, code=code, why=text)
         for index, why in receipt.failed:
             row = share.reservations[index]
             self.metrics.results("failed", 1)
             self.log.error("signal_not_recordable", symbol=row.symbol, signal_id=row.signal_id, why=why)
         for move, why in receipt.refused:
+            if move.after is State.OPEN:
+                # The venue's news of what became of the order were recorded before the reply.
+                continue
             self.log.error("move_refused", symbol=share.symbol, row=move.row_id, after=move.after, why=why)
         for letter in share.dead_letters[:LINES_PER_BURST_MAX]:
             self.log.warning(
@@ -103,8 +111,12 @@ class Report:
         return Burst(self, symbol)
 
     def throttled(self, reason: str) -> None:
-        """A lane begins to wait for a permit: `rate` or `concurrency`."""
+        """A lane begins to wait for a permit (`rate`, `concurrency`) or for the venue (`price`, …)."""
         self.metrics.throttled(reason)
+
+    def waits_for_past(self, symbol: str, why: str) -> None:
+        """A lane cannot begin before the venue has told its past orders."""
+        self.log.warning("past_orders_awaited", symbol=symbol, why=why)
 
     def retried(self) -> None:
         """An order that was not sent is tried again."""
@@ -166,7 +178,7 @@ class Burst:
             "symbol": order.symbol,
             "side": "long" if order.side == "buy" else "short",
             "qty": order.qty,
-            "price": order.price,
+            "price": order.price if order.price is not None else order.intent_price,
             "signal_id": order.signal_id,
             "row": pending.row_id,
         }

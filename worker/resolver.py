@@ -11,17 +11,17 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from adapters.contract import ExecutionAdapter, Found, NotSent, NotYet, ProvenAbsent
+from adapters.contract import ExecutionAdapter, Found, NotSent, NotYet, Order, ProvenAbsent
 from config.seams import Clock
 from config.settings import Retry
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.records import Move, Share
 from store.writer import Writer
-from worker.gate import Pending
-from worker.planning import Rules, expired
+from worker.gate import Gate, Pending
+from worker.patience import Patience
 from worker.report import Report
-from worker.rows import accepted_move, pending_of, refused_move, unknown_move
+from worker.rows import accepted_move, pending_of, refused_move, renewed_move, unknown_move
 
 Sleep = Callable[[float], Awaitable[None]]
 Stopping = Callable[[], bool]
@@ -30,6 +30,7 @@ Stopping = Callable[[], bool]
 RESOLVE_S_MAX = 900.0
 # An operator's resolve is looked for this often.
 RELEASE_POLL_S = 5.0
+WORKING_STATES = ("open", "partial")
 LOOKUP_DELAY_S_MIN = 0.05
 # A wall clock that is set back must not make a lane wait for hours.
 LOOKUP_DELAY_S_MAX = 60.0
@@ -39,10 +40,13 @@ NOT_SENT_S_MAX = 600.0
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """What is proven about an unknown order, as the move that records it."""
+    """What is proven about an unknown order, as the move that records it.
+
+    `send_again` is the order with its new window, when it is proven absent and still fresh.
+    """
 
     move: Move
-    send_again: bool = False
+    send_again: Order | None = None
 
 
 class Resolver:
@@ -54,7 +58,7 @@ class Resolver:
         writer: Writer,
         ledger: Ledger,
         adapter: ExecutionAdapter,
-        rules: Rules,
+        gate: Gate,
         retry: Retry,
         clock: Clock,
         report: Report,
@@ -62,12 +66,12 @@ class Resolver:
         self._writer = writer
         self._ledger = ledger
         self._adapter = adapter
-        self._rules = rules
+        self._gate = gate
         self._attempts_max = retry.max_attempts
         self._clock = clock
         self._report = report
 
-    async def recover(self, symbol: str, sleep: Sleep, stopping: Stopping) -> list[Pending]:
+    async def recover(self, symbol: str, patience: Patience) -> list[Pending]:
         """Settle what a former run left in flight; the orders to be sent again, from their rows.
 
         Rows found reserved may have been sent: they are recorded as unknown before anybody is asked.
@@ -80,26 +84,34 @@ class Resolver:
             if row.state is State.RESERVED
         ]
         await self._commit(symbol, found)
+        for row in rows:
+            if row.state in (State.OPEN, State.PARTIAL):
+                self._adapter.watch(pending_of(row).order)
         again: list[Pending] = []
         moves: list[Move] = []
         for row in doubtful:
             pending = pending_of(row)
-            verdict = await self.settle(pending, sleep, stopping)
+            verdict = await self.settle(pending, patience)
             if verdict is None:
-                if stopping():
+                if patience.stopping():
                     break
                 continue
             moves.append(verdict.move)
-            if verdict.send_again:
+            if verdict.send_again is not None:
+                pending.order = verdict.send_again
                 again.append(pending)
         refused = await self._commit(symbol, moves)
+        for row in doubtful:
+            if row.row_id in refused:
+                # The venue's news were quicker, and perhaps not the last ones.
+                self._adapter.watch(pending_of(row).order)
         # A row that somebody else settled meanwhile is not sent again.
         again = [pending for pending in again if pending.row_id not in refused]
         self._report.recovered(symbol, len(doubtful), len(again))
         if any(row.state is State.QUARANTINED for row in rows) or any(
             move.after is State.QUARANTINED for move in moves
         ):
-            await self.until_released(symbol, sleep, stopping)
+            await self.until_released(symbol, patience)
         return again
 
     async def _commit(self, symbol: str, moves: list[Move]) -> set[int]:
@@ -111,7 +123,7 @@ class Resolver:
         self._report.committed(share, receipt)
         return {move.row_id for move, _ in receipt.refused}
 
-    async def settle(self, pending: Pending, sleep: Sleep, stopping: Stopping) -> Verdict | None:
+    async def settle(self, pending: Pending, patience: Patience) -> Verdict | None:
         """Ask until there is proof, at most 15 minutes; the move that records it.
 
         None when the worker stops before that, or when the venue's own news have settled the row meanwhile.
@@ -121,6 +133,9 @@ class Resolver:
             answer = await self._adapter.lookup(pending.order.client_order_id, pending.order)
             match answer:
                 case Found(update=update, same_terms=True):
+                    if update.state in WORKING_STATES:
+                        # Whoever was sent to look has found it; from here on it has to be followed.
+                        self._adapter.watch(pending.order)
                     return Verdict(
                         accepted_move(
                             pending.row_id,
@@ -138,36 +153,40 @@ class Resolver:
                     if self._clock.monotonic_s() >= give_up_s:
                         return self._quarantine(pending, f"no proof within {RESOLVE_S_MAX:.0f} s: {why}")
                     delay_s = (until_ms - self._clock.wall_ms()) / 1000
-                    await sleep(min(LOOKUP_DELAY_S_MAX, max(LOOKUP_DELAY_S_MIN, delay_s)))
-            if stopping() or await self._is_settled(pending):
+                    await patience.sleep(min(LOOKUP_DELAY_S_MAX, max(LOOKUP_DELAY_S_MIN, delay_s)))
+            if patience.stopping() or await self._is_settled(pending):
                 return None
 
     async def _is_settled(self, pending: Pending) -> bool:
         row = await self._writer.call(lambda: self._ledger.row_of(pending.order.client_order_id))
-        return row is not None and row[1] is not State.UNKNOWN
+        if row is None or row[1] is State.UNKNOWN:
+            return False
+        if row[1].value in WORKING_STATES:
+            # One piece of news has come; the next one may be lost.
+            self._adapter.watch(pending.order)
+        return True
 
     def _absent(self, pending: Pending) -> Verdict:
-        now_ms = self._clock.wall_ms()
-        if expired(pending.signal_ts_ms, pending.expiry_ms, self._rules, now_ms=now_ms):
-            text = f"proven absent when it was {now_ms - pending.signal_ts_ms} ms old"
+        if self._gate.life_left_s(pending) <= 0:
+            text = f"proven absent when it was {self._gate.now_ms() - pending.signal_ts_ms} ms old"
             return Verdict(refused_move(pending, State.UNKNOWN, State.SKIPPED, "expired", text))
         if pending.attempts >= self._attempts_max:
             text = f"proven absent after {pending.attempts} attempts"
             return Verdict(refused_move(pending, State.UNKNOWN, State.REJECTED, "attempts_exhausted", text))
-        move = Move(row_id=pending.row_id, before=State.UNKNOWN, after=State.RESERVED, reason="proven absent")
-        return Verdict(move, send_again=True)
+        order = self._adapter.renew(pending.order, self._gate.life_end_ms(pending))
+        return Verdict(renewed_move(pending, State.UNKNOWN, order, "proven absent"), send_again=order)
 
     def _quarantine(self, pending: Pending, why: str) -> Verdict:
         return Verdict(Move(row_id=pending.row_id, before=State.UNKNOWN, after=State.QUARANTINED, reason=why))
 
-    async def until_released(self, symbol: str, sleep: Sleep, stopping: Stopping) -> None:
+    async def until_released(self, symbol: str, patience: Patience) -> None:
         """Return once no row of the symbol is quarantined, or the worker stops."""
-        while not stopping():
+        while not patience.stopping():
             rows = await self._writer.call(lambda: self._ledger.unsettled(symbol))
             if not any(row.state is State.QUARANTINED for row in rows):
                 return
             self._report.quarantined(symbol)
-            await sleep(RELEASE_POLL_S)
+            await patience.sleep(RELEASE_POLL_S)
 
 
 class NotSentError(Exception):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from adapters.contract import ExecutionAdapter, Order, OrderCtx, OrderUpdate, Reject
+from adapters.contract import ExecutionAdapter, Order, OrderCtx, OrderUpdate, PastOrder, Reject
 from config.settings import Execution
 from store.lifecycle import State
 from store.records import DeadLetter, Move, Position, Reservation, Unsettled
@@ -36,6 +36,10 @@ class Meta(msgspec.Struct, omit_defaults=True, gc=False):
     warmup: bool | None = None
     consistency: float | None = None
     fee: str | None = None
+    sent_ts_ms: int | None = None
+    ack_ts_ms: int | None = None
+    rounding_diff: dict[str, str] | None = None
+    adopted: bool | None = None
 
 
 # A look-up here takes a tenth of the time of State(word).
@@ -70,11 +74,16 @@ class RowBuilder:
             error_msg=decision.text,
         )
 
-    def order(self, signal: Signal, decision: Eligible, now_ms: int) -> tuple[Reservation, Order | None]:
-        """The row of an eligible signal and its order; no order when the adapter refuses it locally."""
+    def order(
+        self, signal: Signal, decision: Eligible, now_ms: int, life_end_ms: int | None
+    ) -> tuple[Reservation, Order | None]:
+        """The row of an eligible signal and its order; no order when the adapter refuses it locally.
+
+        `life_end_ms` is when the signal is too old to be sent, by the host's clock; None: never.
+        """
         own_id = f"{self._prefix}{signal.signal_id}" if self._prefix else None
         wire_id = client_order_id(signal.symbol, signal.signal_id) if self._on_wire else None
-        ctx = self._context(signal, decision, wire_id or own_id or signal.signal_id, now_ms)
+        ctx = self._context(signal, decision, wire_id or own_id or signal.signal_id, now_ms, life_end_ms)
         prepared = self._adapter.prepare(ctx)
         if isinstance(prepared, Reject):
             row = self._row(
@@ -87,20 +96,53 @@ class RowBuilder:
                 error_msg=prepared.text,
             )
             return row, None
-        row = self._row(
+        return self._reserved(signal, now_ms, decision.side, own_id or wire_id, prepared, wire_id), prepared
+
+    def adopted(self, signal: Signal, past: PastOrder, now_ms: int) -> tuple[Reservation, Order]:
+        """The row of a signal whose order the venue has already, and that order as it was placed."""
+        wire_id = past.update.client_order_id
+        order = Order(
+            client_order_id=wire_id,
+            symbol=past.symbol,
+            side=past.side,
+            order_type=past.order_type,
+            tif=past.tif,
+            qty=past.qty,
+            price=past.price,
+            signal_id=signal.signal_id,
+            send_before_ms=past.at_ms,
+        )
+        side = "long" if past.side == "buy" else "short"
+        return self._reserved(signal, now_ms, side, wire_id, order, wire_id, adopted=True), order
+
+    def _reserved(
+        self,
+        signal: Signal,
+        now_ms: int,
+        side: str,
+        order_id: str | None,
+        order: Order,
+        wire_id: str | None,
+        *,
+        adopted: bool | None = None,
+    ) -> Reservation:
+        price = order.price if order.price is not None else order.intent_price
+        return self._row(
             signal,
             now_ms,
             state=State.RESERVED,
-            side=decision.side,
-            order_id=own_id or wire_id,
-            qty=str(prepared.qty),
-            price=None if prepared.price is None else str(prepared.price),
+            side=side,
+            order_id=order_id,
+            qty=str(order.qty),
+            price=None if price is None else str(price),
             wire_id=wire_id,
-            order=prepared,
+            order=order,
+            adopted=adopted,
         )
-        return row, prepared
 
-    def _context(self, signal: Signal, decision: Eligible, order_id: str, now_ms: int) -> OrderCtx:
+    def _context(
+        self, signal: Signal, decision: Eligible, order_id: str, now_ms: int, life_end_ms: int | None
+    ) -> OrderCtx:
         # By position, in the order of the fields: by name the call takes three times as long.
         return OrderCtx(
             order_id,
@@ -120,6 +162,12 @@ class RowBuilder:
             signal.guard_reason,
             signal.consistency,
             signal.weak_signal_throttle,
+            None,
+            None,
+            None,
+            None,
+            None,
+            life_end_ms,
         )
 
     def _row(
@@ -136,6 +184,7 @@ class RowBuilder:
         error_msg: str | None = None,
         wire_id: str | None = None,
         order: Order | None = None,
+        adopted: bool | None = None,
     ) -> Reservation:
         place = signal.place
         return Reservation(
@@ -147,7 +196,7 @@ class RowBuilder:
             side,
             signal.gate_passed,
             self._run_source,
-            self._meta(signal, wire_id, now_ms),
+            self._meta(signal, wire_id, now_ms, order, adopted),
             place.file,
             place.offset,
             place.length,
@@ -162,7 +211,9 @@ class RowBuilder:
             None if order is None else _encode(order).decode(),
         )
 
-    def _meta(self, signal: Signal, wire_id: str | None, now_ms: int) -> str:
+    def _meta(
+        self, signal: Signal, wire_id: str | None, now_ms: int, order: Order | None, adopted: bool | None
+    ) -> str:
         # By position, as in _context: mode, adapter and client order id, then what the signal says.
         meta = Meta(
             self._mode,
@@ -178,6 +229,11 @@ class RowBuilder:
             signal.scenario,
             signal.warmup,
             signal.consistency,
+            None,
+            None,
+            None,
+            None if order is None else order.rounding_diff,
+            adopted,
         )
         return _encode(meta).decode()
 
@@ -197,7 +253,14 @@ def pending_of(row: Unsettled) -> Pending:
 
 
 def accepted_move(
-    row_id: int, before: State, update: OrderUpdate, *, attempts: int | None, latency_ms: float | None
+    row_id: int,
+    before: State,
+    update: OrderUpdate,
+    *,
+    attempts: int | None,
+    latency_ms: float | None,
+    sent_ts_ms: int | None = None,
+    ack_ts_ms: int | None = None,
 ) -> Move:
     """The move that a venue's word on an order stands for."""
     patch = Meta(
@@ -205,6 +268,8 @@ def accepted_move(
         attempts=attempts,
         latency_ms=latency_ms,
         fee=None if update.fee is None else str(update.fee),
+        sent_ts_ms=sent_ts_ms,
+        ack_ts_ms=ack_ts_ms,
     )
     has_fills = update.filled_qty > 0
     return Move(
@@ -218,6 +283,35 @@ def accepted_move(
         None,
         None,
         _encode(patch).decode(),
+    )
+
+
+def late_fill_move(row_id: int, before: State, update: OrderUpdate) -> Move:
+    """The move of a final row that the venue has filled all the same."""
+    patch = Meta(
+        exchange_order_id=update.exchange_order_id, fee=None if update.fee is None else str(update.fee)
+    )
+    return Move(
+        row_id=row_id,
+        before=before,
+        after=State.FILLED,
+        reason=f"late fill of {update.filled_qty}",
+        has_fills=True,
+        qty=str(update.filled_qty),
+        price=None if update.average_price is None else str(update.average_price),
+        patch=_encode(patch).decode(),
+        late=True,
+    )
+
+
+def renewed_move(pending: Pending, before: State, order: Order, reason: str) -> Move:
+    """The move of an order that was provably not accepted and gets a new window to be sent in."""
+    return Move(
+        row_id=pending.row_id,
+        before=before,
+        after=State.RESERVED,
+        reason=reason,
+        order_json=_encode(order).decode(),
     )
 
 

@@ -16,10 +16,10 @@ from store import statements as sql
 from store.connection import open_reader
 from store.lock import lock_holder
 from store.paths import DATABASE
-from worker.app import EXECUTIONS_FOLDER
 from worker.check_output import store_rows
 from worker.doubt import Level
 from worker.exits import Exit
+from worker.parts import EXECUTIONS_FOLDER
 from worker.when import moment
 
 # Counting by status reads the whole table; above this only the total is told.

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import worker.app
-from adapters.contract import ExecutionAdapter, Order, OrderCtx, Reject, SubmitResult
+from adapters.contract import ExecutionAdapter, Guard, Order, OrderCtx, Reject, SubmitResult
 from adapters.dry_run import DryRunAdapter
 from config.settings import Settings
 from worker.cli import main
@@ -30,10 +30,10 @@ class TimedAdapter(DryRunAdapter):
         self.times[ctx.signal_id] = ctx.event_ts_ms
         return super().prepare(ctx)
 
-    async def submit(self, order: Order) -> SubmitResult:
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
         """As in dry-run, one clock reading later."""
         self.moments[order.signal_id] = time.monotonic_ns()
-        return await super().submit(order)
+        return await super().submit(order, guard)
 
 
 def run(moments: Path) -> None:

@@ -171,7 +171,8 @@ def test_a_mode_that_this_version_does_not_have_is_refused(
     assert rows["mode"] == [
         (
             "fail",
-            "execution.mode is paper, this version has the adapter dry_run only (command line --mode)",
+            "execution.mode is paper, this version has the adapters dry_run, live, testnet only "
+            "(command line --mode)",
             "set execution.mode or --mode to one of them",
         )
     ]

@@ -188,8 +188,10 @@ async def test_a_lane_reserves_as_many_orders_at_once_as_the_adapter_allows(
     # What was answered is settled with the next reservation, so it still shows as reserved until then.
     assert max(reserved_at_send) == batch_max
     assert set(worker.states().values()) == {"filled"}
-    # One commit reserves and settles what came before; one more settles the last.
-    assert worker.writer.commits == 21 // batch_max + 1
+    # One commit reserves and settles what came before; one more settles the last. Where a wire is touched
+    # the position that the account began with is kept as well.
+    baselines = 1 if batch_max == 1 else 0
+    assert worker.writer.commits == 21 // batch_max + 1 + baselines
 
 
 @in_virtual_time

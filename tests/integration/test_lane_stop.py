@@ -99,7 +99,7 @@ async def test_an_answer_that_is_still_out_when_a_lane_is_cancelled_is_asked_for
     async with Worker(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}, once=False) as worker:
         await clock.sleep(1)
     assert worker.states() == {A: "reserved"}
-    _, order = worker.floor.rows.order(signal(0), Eligible("long"), clock.wall_ms())
+    _, order = worker.floor.rows.order(signal(0), Eligible("long"), clock.wall_ms(), None)
     assert order is not None
     venue.accept(order, "filled", order.qty)
 

@@ -15,7 +15,7 @@ from rig.rows import rows
 from rig.scripted_adapter import ScriptedAdapter, fills_half, loses_the_answer, opens
 from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
-from adapters.contract import Accepted, NotYet, Order, OrderUpdate, SubmitResult
+from adapters.contract import Accepted, Guard, NotYet, Order, OrderUpdate, SubmitResult
 
 A, B = "BTCUSDT-0", "BTCUSDT-1"
 
@@ -92,7 +92,7 @@ class TellsBeforeItAnswers(ScriptedAdapter):
 
     process: Process
 
-    async def submit(self, order: Order) -> SubmitResult:
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
         """Accepted, and filled in the same instant."""
         gate = threading.Event()
         # The store's thread is busy, so that the question of the news stands before the lane's commit.

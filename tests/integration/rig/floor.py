@@ -28,9 +28,11 @@ from streams.signal import Place, Record, Signal
 from streams.source import FeedState
 from worker.floor import Floor
 from worker.gate import Gate
+from worker.halts import Halts
 from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
+from worker.news import News
 from worker.pace import Permits
 from worker.planning import rules_of
 from worker.pulse import Pulses
@@ -141,19 +143,24 @@ class Worker:
         rules = rules_of(execution)
         report = Report(self.metrics, self.log, self.clock)
         bucket = TokenBucket(execution.rate_limit.max_qps, now_s=self.clock.monotonic_s())
+        halts = Halts(self.folder, self.ledger, self.writer, self.log, self.clock)
+        gate = Gate(halts, self.writer, rules, self.adapter, self.clock)
         return Floor(
             writer=self.writer,
+            ledger=self.ledger,
             adapter=self.adapter,
             permits=Permits(bucket, self.clock),
             slots=asyncio.Semaphore(execution.rate_limit.max_concurrency),
-            gate=Gate(self.folder, self.writer, rules),
+            halts=halts,
+            gate=gate,
+            news=News(self.writer, self.ledger, halts, report, self.clock),
             rules=rules,
             rows=RowBuilder(execution, self.adapter),
             resolver=Resolver(
                 writer=self.writer,
                 ledger=self.ledger,
                 adapter=self.adapter,
-                rules=rules,
+                gate=gate,
                 retry=execution.retry,
                 clock=self.clock,
                 report=report,
@@ -162,6 +169,7 @@ class Worker:
             report=report,
             clock=self.clock,
             source_kind="memory",
+            history_ms=86_400_000,
             once=once,
         )
 

@@ -15,6 +15,7 @@ from store.projector import Projector
 from streams.position import SourcePosition
 from streams.signal import Record
 from streams.source import Feed, SourceCounters
+from worker.controls import Controls
 from worker.daemon import Daemon
 from worker.gone_files import GoneFiles
 from worker.notify import Notifier
@@ -74,6 +75,7 @@ class Process:
             metrics=worker.metrics,
             log=worker.log,
             notifier=Notifier(None, None),
+            controls=Controls(folder, worker.floor, list(inputs), worker.pulses.of("controls")),
             clock=clock,
             started_s=clock.monotonic_s(),
             gone_files=GoneFiles(

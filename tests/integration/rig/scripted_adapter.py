@@ -20,17 +20,22 @@ from adapters.contract import (
     CancelResult,
     Fill,
     Found,
+    Guard,
+    LedgerView,
     LookupResult,
     NotSent,
     Order,
     OrderCtx,
     OrderState,
     OrderUpdate,
+    PastOrder,
     ProvenAbsent,
     Reject,
     Rejected,
+    StartRefusal,
     SubmitResult,
     Unknown,
+    Wait,
 )
 from config.seams import Clock
 
@@ -54,6 +59,8 @@ class ScriptedAdapter:
     """`answers` and `lookups` by signal id, the last of each list for ever; else filled, and the truth."""
 
     name = "scripted"
+    clock_offset_ms = 0
+    denied = None
 
     def __init__(
         self,
@@ -76,6 +83,10 @@ class ScriptedAdapter:
         self.in_flight_max = 0
         self.refuses: dict[str, Reject] = {}
         self.cut = False
+        self.past: dict[str, list[PastOrder]] = {}
+        self.waits: dict[str, Wait] = {}
+        self.watched: list[str] = []
+        self.renewed: list[str] = []
         self.store = Path()
         self._clock = clock
         self._answers = {key: list(value) for key, value in (answers or {}).items()}
@@ -105,6 +116,13 @@ class ScriptedAdapter:
         """Send an update to whoever listens."""
         self._news.put_nowait(update)
 
+    async def start(self, view: LedgerView) -> StartRefusal | None:
+        """Always there."""
+
+    def wait_for(self, symbol: str) -> Wait | None:
+        """As told."""
+        return self.waits.get(symbol)
+
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """100 units at the signal's price, unless this signal is refused."""
         if ctx.signal_id in self.refuses:
@@ -120,10 +138,26 @@ class ScriptedAdapter:
             signal_id=ctx.signal_id,
         )
 
-    async def submit(self, order: Order) -> SubmitResult:
+    def renew(self, order: Order, life_end_ms: int | None) -> Order:
+        """The same order."""
+        self.renewed.append(order.signal_id)
+        return order
+
+    def watch(self, order: Order) -> None:
+        """Remembered."""
+        self.watched.append(order.signal_id)
+
+    async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
+        """As told."""
+        return self.past.get(symbol, [])
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
         """As scripted; from a process that is gone nothing arrives."""
         if self.cut:
             await asyncio.Event().wait()
+        held = guard()
+        if held is not None:
+            return NotSent("held", held)
         self.sent.append(
             Sent(self._clock.monotonic_s(), order.symbol, order.signal_id, order.client_order_id)
         )
@@ -178,12 +212,13 @@ class ScriptedAdapter:
         """Plenty."""
         return {"USDT": Decimal(1_000_000)}
 
-    async def open_orders(self, symbol: str) -> Sequence[OrderUpdate]:
+    async def open_orders(self, symbol: str) -> Sequence[PastOrder]:
         """What works."""
+        working = [update for update in self.orders.values() if update.state in ("open", "partial")]
         return [
-            update
-            for update in self.orders.values()
-            if update.state in ("open", "partial") and self.terms[update.client_order_id].symbol == symbol
+            PastOrder(update, symbol, order.side, order.order_type, order.tif, order.qty, order.price, 0)
+            for update in working
+            if (order := self.terms[update.client_order_id]).symbol == symbol
         ]
 
     async def flush(self) -> None:

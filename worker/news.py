@@ -1,0 +1,124 @@
+"""News: later words of the venue on accepted orders, and evidence against what was thought to be over."""
+
+from __future__ import annotations
+
+from adapters.contract import OrderUpdate, PastOrder
+from config.seams import Clock
+from store.ledger import Ledger
+from store.lifecycle import LATE_FILL_STATES, State, may_move
+from store.records import Halt, Move, Share
+from store.writer import Writer
+from worker.halts import Halts
+from worker.report import Report
+from worker.rows import accepted_move, late_fill_move
+
+# How long the lane that sent an order may take to record the reply before the stream's word is recorded.
+LANE_TURN_S = 0.01
+LANE_TURNS_MAX = 50
+
+
+class News:
+    """Applies updates to rows. `unclaimed` are orders that a signal yet to be read may explain."""
+
+    def __init__(self, writer: Writer, ledger: Ledger, halts: Halts, report: Report, clock: Clock) -> None:
+        self.unclaimed: dict[str, PastOrder] = {}
+        self._writer = writer
+        self._ledger = ledger
+        self._halts = halts
+        self._report = report
+        self._clock = clock
+
+    async def apply(self, update: OrderUpdate) -> None:
+        """Record an update. A lane may take a step with the row after it was looked at: then look again.
+
+        A stream is often faster than the reply: the lane gets a moment to record its own part first.
+        """
+        for _ in range(LANE_TURNS_MAX):
+            found = await self._writer.call(lambda: self._ledger.row_of(update.client_order_id))
+            if found is None or found[1] is not State.RESERVED:
+                break
+            await self._clock.sleep(LANE_TURN_S)
+        for _ in State:
+            if await self._recorded(update):
+                return
+        self._report.log.error(
+            "update_not_recorded", client_order_id=update.client_order_id, state=update.state
+        )
+
+    async def contradict(self, update: OrderUpdate) -> None:
+        """Apply the venue's word on an old order only where it proves a final row wrong."""
+        found = await self._writer.call(lambda: self._ledger.row_of(update.client_order_id))
+        if found is not None and found[1] in LATE_FILL_STATES:
+            await self.apply(update)
+
+    async def _recorded(self, update: OrderUpdate) -> bool:
+        """False when the row moved between the look and the commit."""
+        writer = self._writer
+        found = await writer.call(lambda: self._ledger.row_of(update.client_order_id))
+        if found is None:
+            await self._unexplained(update)
+            return True
+        row_id, before = found
+        after = State(update.state)
+        if before in LATE_FILL_STATES:
+            known = await writer.call(lambda: self._ledger.filled_of(row_id))
+            return update.filled_qty <= known or await self._late(row_id, before, update)
+        if before is after and (after is not State.PARTIAL or await self._is_old(row_id, update)):
+            return True
+        if not may_move(before, after):
+            return True
+        return await self._commit(
+            accepted_move(row_id, before, update, attempts=None, latency_ms=None), update
+        )
+
+    async def _commit(self, move: Move, update: OrderUpdate) -> bool:
+        share = Share(symbol="", moves=[move])
+        receipt = await self._writer.commit(share)
+        if receipt.refused:
+            return False
+        self._report.committed(share, receipt)
+        self._report.log.event(
+            f"order_{update.state}",
+            row=move.row_id,
+            client_order_id=update.client_order_id,
+            qty=update.filled_qty,
+            price=update.average_price,
+        )
+        return True
+
+    async def _late(self, row_id: int, before: State, update: OrderUpdate) -> bool:
+        """A fill of an order that was over: the row is put right, and its symbol halts."""
+        if not await self._commit(late_fill_move(row_id, before, update), update):
+            return False
+        order = await self._writer.call(lambda: self._ledger.symbol_of(row_id))
+        why = (
+            f"{update.client_order_id} was recorded as {before.value} and filled {update.filled_qty} all the "
+            "same: compare the position with the executions, then resume"
+        )
+        self._report.log.error("late_fill", symbol=order, client_order_id=update.client_order_id, why=why)
+        await self._halts.halt(
+            Halt(scope=order, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
+        )
+        return True
+
+    async def _unexplained(self, update: OrderUpdate) -> None:
+        """The venue tells of an order of ours without a row: another worker uses this account."""
+        if update.client_order_id in self.unclaimed:
+            return
+        self._report.log.error(
+            "update_unexplained", client_order_id=update.client_order_id, state=update.state
+        )
+        why = (
+            f"the exchange tells of order {update.client_order_id}, which has our prefix and no row: look "
+            "for another worker or store on this account, then resume"
+        )
+        scope = update.symbol or ""
+        if self._halts.why(scope) is None:
+            await self._halts.halt(
+                Halt(scope=scope, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
+            )
+
+    async def _is_old(self, row_id: int, update: OrderUpdate) -> bool:
+        """Whether a partial fill tells nothing new: quantities are cumulative, news may be out of order."""
+        known = await self._writer.call(lambda: self._ledger.quantity_of(row_id))
+        return update.filled_qty <= known

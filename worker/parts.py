@@ -1,0 +1,37 @@
+"""What is there before the event loop runs."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from adapters.contract import ExecutionAdapter
+from config.load import Loaded
+from config.seams import Clock
+from config.settings import Execution
+from store.connection import Store
+from worker.logs import Log
+from worker.notify import Notifier
+from worker.options import RunOptions
+
+EXECUTIONS_FOLDER = "executions"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts that a start makes in order, each of which may refuse."""
+
+    loaded: Loaded
+    options: RunOptions
+    clock: Clock
+    log: Log
+    notifier: Notifier
+    adapter: ExecutionAdapter
+    store: Store
+    sock: socket.socket | None
+    started_s: float
+
+    @property
+    def execution(self) -> Execution:
+        """The `execution:` node."""
+        return self.loaded.settings.execution

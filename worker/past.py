@@ -1,0 +1,91 @@
+"""The past: orders of ours that the venue remembers and the store does not.
+
+They are there after a store was lost or restored. A signal whose order is among them is adopted, never
+sent; one that no signal explains, once all signals were read, halts its symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters.contract import NotYet, PastOrder
+from store.records import Halt
+from streams.signal import Signal
+from streams.source import Feed
+from worker.floor import Floor
+from worker.patience import Patience
+from worker.planning import CLIENT_ORDER_ID_PREFIX, client_order_id
+
+NAMED_MAX = 3
+ASK_AGAIN_S_MAX = 30.0
+
+
+class Past:
+    """The unexplained orders of one symbol, by client order id."""
+
+    def __init__(self, feed: Feed, floor: Floor) -> None:
+        self.orders: dict[str, PastOrder] = {}
+        self._feed = feed
+        self._symbol = feed.symbol
+        self._floor = floor
+        self._told = False
+
+    async def load(self, patience: Patience) -> None:
+        """Ask the venue, until it has answered in full; nothing is sent before."""
+        floor = self._floor
+        if floor.adapter.batch_max > 1:
+            return
+        since_ms = floor.clock.wall_ms() - floor.history_ms
+        while not patience.stopping():
+            found = await floor.adapter.past_orders(self._symbol, since_ms)
+            if not isinstance(found, NotYet):
+                await self._sort(found)
+                return
+            floor.report.waits_for_past(self._symbol, found.why)
+            delay_s = (found.until_ms - floor.clock.wall_ms()) / 1000
+            await patience.sleep(min(ASK_AGAIN_S_MAX, max(0.05, delay_s)))
+
+    async def _sort(self, found: Sequence[PastOrder]) -> None:
+        floor = self._floor
+        ours = {
+            order.update.client_order_id: order
+            for order in found
+            if order.update.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
+        }
+        known = await floor.writer.call(lambda: floor.ledger.known(list(ours)))
+        self.orders = {key: order for key, order in ours.items() if key not in known}
+        floor.news.unclaimed.update(self.orders)
+        for key in known:
+            # A row that was settled without this order is proven wrong by it.
+            await floor.news.contradict(ours[key].update)
+
+    def of(self, signal: Signal) -> PastOrder | None:
+        """The order of this signal, when the venue has it and the store has not."""
+        return self.orders.get(client_order_id(signal.symbol, signal.signal_id))
+
+    def explained(self, key: str) -> None:
+        """The order has its row now."""
+        self.orders.pop(key, None)
+        self._floor.news.unclaimed.pop(key, None)
+
+    async def read_to_the_end(self) -> None:
+        """All signals that there are were read: what is still unexplained halts the symbol, once."""
+        floor = self._floor
+        if self._told or not self.orders or self._feed.state().waiting_for is not None:
+            return
+        self._told = True
+        accepted_until_ms = floor.gate.silent_until_ms(self._symbol)
+        strange = [key for key, order in self.orders.items() if order.at_ms > accepted_until_ms]
+        if not strange:
+            return
+        named = ", ".join(strange[:NAMED_MAX]) + (", …" if len(strange) > NAMED_MAX else "")
+        await floor.halts.halt(
+            Halt(
+                scope=self._symbol,
+                why=f"the exchange has {len(strange)} orders of {self._symbol} with our prefix that neither "
+                f"the store nor a signal explains ({named}): compare them with the position, then resume",
+                who="worker",
+                at_ms=floor.clock.wall_ms(),
+                new_only=True,
+            )
+        )

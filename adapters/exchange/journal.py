@@ -4,8 +4,8 @@ It is the outside witness: a drill that wants to know whether a signal became tw
 not the worker. It is enough to rebuild orders, fills, positions and balances after a restart.
 
 Every entry has `kind`, `seq`, `now_ms` (as handed in), `exchange_ms` (with the clock's skew). Kinds:
-`accepted`, `fill`, `canceled`, `expired` (an order's life), `mode`, `leverage` (the account's settings),
-`fault`, `refused_late` (what the fault plan did; nothing follows from them).
+`accepted`, `amended`, `fill`, `canceled`, `expired` (an order's life), `mode`, `leverage` (the account's
+settings), `fault`, `refused_late` (what the fault plan did; nothing follows from them).
 """
 
 from __future__ import annotations
@@ -65,6 +65,16 @@ class Filled(msgspec.Struct, frozen=True, tag_field="kind", tag="fill"):
     maker: bool
 
 
+class Amended(msgspec.Struct, frozen=True, tag_field="kind", tag="amended"):
+    """A working order goes on under other terms."""
+
+    now_ms: int
+    exchange_ms: int
+    order_id: int
+    qty: Decimal
+    price: Decimal
+
+
 class Canceled(msgspec.Struct, frozen=True, tag_field="kind", tag="canceled"):
     """The order stopped because someone asked for it."""
 
@@ -108,7 +118,7 @@ class RefusedLate(msgspec.Struct, frozen=True, tag_field="kind", tag="refused_la
     code: int | None
 
 
-Fact = Accepted | Filled | Canceled | Expired | ModeSet | LeverageSet | FaultDone | RefusedLate
+Fact = Accepted | Amended | Filled | Canceled | Expired | ModeSet | LeverageSet | FaultDone | RefusedLate
 
 
 class Journal:
@@ -164,6 +174,10 @@ class Journal:
             executed=order.executed,
             status=order.status,
         )
+
+    def amended(self, order: LiveOrder) -> None:
+        """The order has new terms."""
+        self.write("amended", **_names_of(order), qty=order.terms.qty, price=order.terms.price)
 
     def ended(self, order: LiveOrder, ending: Ending) -> None:
         """The order will not fill any more."""

@@ -102,6 +102,15 @@ class Matcher:
                 if order.terms.price is not None and not order.working and self.quotes.crosses(order.terms):
                     self._work(order, maker=True)
 
+    def amend(self, order: LiveOrder, terms: Terms) -> None:
+        """The order goes on under new terms; what they let fill at once does."""
+        order.terms = terms
+        order.updated_ms = self.timeline.now_ms
+        self.journal.amended(order)
+        self._tell(order, "AMENDMENT", None)
+        if not order.working:
+            self.begin(order)
+
     def end(self, order: LiveOrder, status: OrderStatus) -> None:
         """The order stops, canceled or expired."""
         ending: Ending = "canceled" if status == "CANCELED" else "expired"

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+import msgspec
+
 from adapters.exchange.accounts import Account
 from adapters.exchange.call import Venue
 from adapters.exchange.journal import (
     Accepted,
+    Amended,
     Canceled,
     Entry,
     Expired,
@@ -48,6 +51,10 @@ def _apply(venue: Venue, fact: Fact) -> None:
         case Filled():
             order = known_order(venue.book, fact.order_id)
             venue.matcher.settle(order, _trade_of(fact, order.terms.position_side))
+        case Amended():
+            order = known_order(venue.book, fact.order_id)
+            order.terms = msgspec.structs.replace(order.terms, qty=fact.qty, price=fact.price)
+            order.updated_ms = fact.exchange_ms
         case Canceled():
             venue.book.finish(known_order(venue.book, fact.order_id), "CANCELED", fact.exchange_ms)
         case Expired():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from adapters.exchange import holdings, market_data, placing, queries
+from adapters.exchange import amending, holdings, market_data, placing, queries
 from adapters.exchange.call import Endpoint
 from adapters.exchange.terms import MarketName
 
@@ -26,6 +26,7 @@ _FUTURES: Routes = {
     ("POST", "/fapi/v1/order"): Endpoint(
         "new_order", placing.new_order, "signed", weight=0, places_order=True
     ),
+    ("PUT", "/fapi/v1/order"): Endpoint("amend_order", amending.amend_order, "signed", places_order=True),
     ("POST", "/fapi/v1/order/test"): Endpoint("test_order", placing.test_order, "signed"),
     ("GET", "/fapi/v1/order"): Endpoint("query_order", queries.query_order, "signed"),
     ("DELETE", "/fapi/v1/order"): Endpoint("cancel_order", placing.cancel_order, "signed"),

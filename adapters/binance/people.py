@@ -29,6 +29,8 @@ from config.seams import Clock
 
 # Orders that a person placed to close a position; those of signals begin with another one.
 FLATTEN_PREFIX = "ewf-"
+# Samples of a round that broke off count: the next one goes on from there.
+READY_ATTEMPTS_MAX = 3
 # A market order is filled at once or never; the reply to a question may get lost.
 FATE_ASKED_MAX = 20
 FATE_PAUSE_S = 0.5
@@ -71,10 +73,12 @@ class Flattened(msgspec.Struct, frozen=True):
 
 
 async def ready(adapter: BinanceAdapter) -> Trouble | None:
-    """The venue's clock, which every signed call needs; first of all."""
-    why = await adapter.client.sync_clock()
-    if adapter.client.exchange_clock.synced:
-        return None
+    """The venue's clock, which every signed call needs; first of all, and asked for a few times."""
+    why: str | None = None
+    for _ in range(READY_ATTEMPTS_MAX):
+        why = await adapter.client.sync_clock()
+        if adapter.client.exchange_clock.synced:
+            return None
     return Trouble("unavailable", why or "the exchange's clock was not read")
 
 

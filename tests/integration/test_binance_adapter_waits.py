@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from rig.venue import free, venue, wanted
+from rig.venue import free, settings_of, venue, wanted
 from rig.virtual_clock import in_virtual_time, until
 
 from adapters.contract import Accepted, NotSent, NotYet, Order, Reject
 from adapters.exchange.faults import FaultRule
+from adapters.exchange.terms import FUTURES_RULES, SPOT_RULES
 
 
 @in_virtual_time
@@ -127,6 +129,27 @@ async def test_a_stale_price_means_no_order_and_a_fresh_one_comes_by_itself() ->
         assert isinstance(refused, Reject)
         assert refused.code == "stale_price"
         assert isinstance(v.adapter.prepare(wanted(1)), Order)
+
+
+@pytest.mark.parametrize(("name", "singles"), [("binance-futures", False), ("binance-spot", True)])
+def test_many_symbols_have_prices_at_a_bounded_weight(name: str, singles: bool) -> None:
+    rules = SPOT_RULES if singles else FUTURES_RULES
+    third = msgspec.structs.replace(rules[1], symbol="BNBUSDT")
+
+    @in_virtual_time
+    async def run() -> None:
+        symbols = ["BTCUSDT", "ETHUSDT", "BNBUSDT"]
+        settings = settings_of(broker={"name": name}, symbols=symbols)
+        async with venue(settings, rules=(*rules, third)) as v:
+            await v.clock.sleep(300)
+
+            assert [v.adapter.wait_for(symbol) for symbol in symbols] == [None] * 3
+            asked = [request for request in v.transport.requests if request.path.endswith("bookTicker")]
+            assert all(("symbol=" in request.query) is singles for request in asked)
+            assert len(asked) <= 310 * (3 if singles else 1)
+            assert v.adapter.weight_used <= 0.2 * 2_400
+
+    run()
 
 
 @in_virtual_time

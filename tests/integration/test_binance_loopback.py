@@ -5,16 +5,26 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from rig.venue import KEY, Ear, Memory, free, settings_of, wanted
 
 from adapters.binance.adapter import BinanceAdapter
 from adapters.binance.connect import open_binance
+from adapters.binance.credentials import Credentials
 from adapters.contract import Accepted, Found, NotSent, Order, Unknown
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.server import ExchangeServer
+from adapters.exchange.terms import MarketName
 from config.seams import SystemClock
 
 CLOCK = SystemClock()
@@ -37,15 +47,17 @@ class Loopback:
 
 
 @asynccontextmanager
-async def loopback(name: str = "binance-futures") -> AsyncIterator[Loopback]:
-    market = "spot" if name == "binance-spot" else "futures"
-    exchange = Exchange(start_ms=CLOCK.wall_ms(), market=market)  # type: ignore[arg-type]  # one of the two
+async def loopback(
+    name: str = "binance-futures", credentials: Credentials = KEY, **given: Any
+) -> AsyncIterator[Loopback]:
+    market: MarketName = "spot" if name == "binance-spot" else "futures"
+    exchange = Exchange(start_ms=CLOCK.wall_ms(), market=market, **given)
     sock = socket.create_server(("127.0.0.1", 0))
     server = ExchangeServer(exchange, CLOCK, sock)
     await server.start()
     url = f"http://127.0.0.1:{server.port}"
     settings = settings_of(broker={"rest_url": url, "name": name, "settle_poll_ms": 100})
-    adapter = open_binance(settings, KEY, CLOCK)
+    adapter = open_binance(settings, credentials, CLOCK)
     try:
         assert await adapter.start(Memory()) is None
         yield Loopback(exchange, server, adapter)
@@ -73,6 +85,15 @@ async def test_orders_leave_by_http_and_their_fills_come_back(name: str) -> None
         await within(10, lambda: all(v.ear.has(order.client_order_id, "filled")() for order in orders))
         accepted = [entry["client_order_id"] for entry in v.exchange.journal if entry["kind"] == "accepted"]
         assert accepted == [order.client_order_id for order in orders]
+
+
+async def test_spot_takes_an_ed25519_key() -> None:
+    private = Ed25519PrivateKey.generate()
+    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    credentials = Credentials("ed-key", pem, "a test")
+    async with loopback("binance-spot", credentials, keys={"ed-key": public}) as v:
+        assert isinstance(await v.adapter.submit(v.prepared(1), free), Accepted)
 
 
 async def test_a_connection_that_is_cut_after_the_order_leaves_a_doubt_that_the_lookup_ends() -> None:

@@ -1,4 +1,4 @@
-"""The benches: `run.py [--short] [--tolerate FACTOR] [drain|latency|restart|memory|idle ...]`.
+"""The benches: `run.py [--short] [--tolerate FACTOR] [drain|latency|exchange|restart|memory|idle ...]`.
 
 Every bound is a ratio of things measured in the same run, next to each other. Ends with 1 when one
 is missed. On two shared cores a short run cannot decide at the margin: with --tolerate a figure that
@@ -12,6 +12,7 @@ import sys
 import time
 
 import drain
+import exchange_latency
 import idle
 import latency
 import memory
@@ -22,6 +23,7 @@ from scratch import SHORT, WHOLE, Scratch
 BENCHES = {
     "drain": drain.measure,
     "latency": latency.measure,
+    "exchange": exchange_latency.measure,
     "restart": restart.measure,
     "memory": memory.measure,
     "idle": idle.measure,

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,10 +39,11 @@ class Drained:
         return self.signals / self.seconds
 
 
-def environment() -> dict[str, str]:
-    """That of the caller without settings of its own; no limit, any free port."""
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """That of the caller without settings of its own; no limit, any free port, and what is given."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("V13_")}
-    return {**plain, "V13_EXECUTION__RATE_LIMIT__MAX_QPS": "null", "V13_EXECUTION__HTTP__PORT": "0"}
+    ours = {"V13_EXECUTION__RATE_LIMIT__MAX_QPS": "null", "V13_EXECUTION__HTTP__PORT": "0"}
+    return {**plain, **ours, **(more or {})}
 
 
 def options(signals: Path, output: Path, *more: str) -> list[str]:
@@ -101,10 +102,12 @@ def cpu_s_of(pid: int) -> float:
 
 
 @contextmanager
-def daemon(command: Sequence[str], told: Path) -> Iterator[subprocess.Popen[bytes]]:
+def daemon(
+    command: Sequence[str], told: Path, more_environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that runs until the block ends; its log goes to `told`."""
     with open(told, "wb") as stderr:
-        worker = subprocess.Popen(command, env=environment(), stderr=stderr)
+        worker = subprocess.Popen(command, env=environment(more_environment), stderr=stderr)
     try:
         yield worker
     finally:

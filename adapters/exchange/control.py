@@ -2,8 +2,9 @@
 
 `POST /control/faults` takes a list of rules (replaces the plan) or `{"add": [...]}`; `GET` shows the rules
 with their counts. `POST /control/price` takes `{"symbol", "price"}`; `POST /control/symbol` the rules of a
-symbol; `POST /control/cut` cuts the streams; `GET /control/journal?from=N` shows the entries after the Nth,
-`GET /control/state` a snapshot. Only this machine may ask; there is no key.
+symbol; `POST /control/cut` cuts the streams, `POST /control/expire` ends the listen keys.
+`GET /control/journal?from=N` shows the entries after the Nth, `GET /control/state` a snapshot. Only this
+machine may ask; there is no key.
 """
 
 from __future__ import annotations
@@ -33,6 +34,16 @@ class _Price(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Added(msgspec.Struct, forbid_unknown_fields=True):
     add: tuple[FaultRule, ...]
+
+
+class _KeyRights(msgspec.Struct, forbid_unknown_fields=True):
+    """What changes for a key; whatever is left out stays. `known: false` revokes it for good."""
+
+    key: str
+    known: bool = True
+    may_trade: bool | None = None
+    may_withdraw: bool | None = None
+    allowed_ips: tuple[str, ...] | None = None
 
 
 def handle_control(venue: Venue, incoming: Incoming) -> Reply:
@@ -85,9 +96,32 @@ def _set_symbol(venue: Venue, incoming: Incoming) -> object:
     return msgspec.to_builtins(rules)
 
 
+def _set_key(venue: Venue, incoming: Incoming) -> object:
+    given = msgspec.json.decode(incoming.body, type=_KeyRights)
+    if given.key not in venue.keys:
+        raise ValueError("no such key")
+    if not given.known:
+        del venue.keys[given.key]
+        return {"key": given.key, "known": False}
+    rights = {
+        name: value
+        for name in ("may_trade", "may_withdraw", "allowed_ips")
+        if (value := getattr(given, name)) is not None
+    }
+    changed = msgspec.structs.replace(venue.keys[given.key], **rights)
+    venue.keys[given.key] = changed
+    return {"key": given.key, "known": True, **{name: getattr(changed, name) for name in rights}}
+
+
 def _cut(venue: Venue, incoming: Incoming) -> object:
     for account in venue.accounts:
         venue.streams.cut(account)
+    return {}
+
+
+def _expire(venue: Venue, incoming: Incoming) -> object:
+    for account in venue.accounts:
+        venue.streams.expire(account)
     return {}
 
 
@@ -141,7 +175,9 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[Venue, Incoming], object]] = {
     ("POST", "/control/faults"): _set_faults,
     ("POST", "/control/price"): _set_price,
     ("POST", "/control/symbol"): _set_symbol,
+    ("POST", "/control/key"): _set_key,
     ("POST", "/control/cut"): _cut,
+    ("POST", "/control/expire"): _expire,
     ("GET", "/control/journal"): _journal,
     ("GET", "/control/state"): _state,
 }

@@ -25,7 +25,7 @@ from adapters.exchange.matching import Matcher, Quotes
 from adapters.exchange.messages import Incoming, Push, Reply
 from adapters.exchange.orders import Book
 from adapters.exchange.prices import FixedPrices, PriceFeed
-from adapters.exchange.refusals import Refusal, unknown_path
+from adapters.exchange.refusals import NOT_ASCII, Refusal, unknown_path
 from adapters.exchange.replay import replay
 from adapters.exchange.routes import ROUTES
 from adapters.exchange.socket_api import SocketApi
@@ -76,6 +76,8 @@ class Exchange:
         venue = self._venue
         if incoming.path.startswith(PREFIX):
             return handle_control(venue, incoming)
+        if not (incoming.path.isascii() and incoming.query.isascii()):
+            return _refused(NOT_ASCII)
         endpoint = ROUTES[venue.market].get((incoming.method, incoming.path))
         if endpoint is None:
             return _refused(unknown_path(incoming.method, incoming.path))

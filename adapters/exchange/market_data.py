@@ -104,7 +104,7 @@ def _futures_symbol(rules: SymbolRules) -> Json:
             _price_filter(rules),
             _lot(rules, "LOT_SIZE", rules.max_qty),
             _lot(rules, "MARKET_LOT_SIZE", rules.market_max_qty),
-            {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+            {"filterType": "MAX_NUM_ORDERS", "limit": rules.open_orders_max},
             {"filterType": "MIN_NOTIONAL", "notional": _text(rules.min_notional)},
             {
                 "filterType": "PERCENT_PRICE",
@@ -160,7 +160,7 @@ def _spot_symbol(rules: SymbolRules) -> Json:
                 "applyMaxToMarket": False,
                 "avgPriceMins": 5,
             },
-            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": 200},
+            {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": rules.open_orders_max},
         ],
         "permissions": [],
         "permissionSets": [["SPOT"]],

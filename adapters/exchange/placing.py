@@ -82,6 +82,8 @@ def refuse(venue: Venue, terms: Terms) -> Refusal | None:
         return filtered
     if venue.book.open_twin(terms.account, terms.symbol, terms.client_order_id) is not None:
         return refusals.DUPLICATE_FUTURES if venue.market == "futures" else refusals.DUPLICATE_SPOT
+    if len(list(venue.book.open_orders(terms.account, terms.symbol))) >= rules.open_orders_max:
+        return refusals.TOO_MANY_OPEN if venue.market == "futures" else refusals.spot_filter("MAX_NUM_ORDERS")
     funds = (
         _refuse_futures_account(venue, terms) if venue.market == "futures" else _refuse_funds(venue, terms)
     )

@@ -7,6 +7,7 @@ expires, its connections are told and then hear nothing more, but stay open, as 
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ LISTEN_KEY_LENGTH = 64
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 # An event that is held back to come out of order waits for its successor, but no longer than this.
 REORDER_MS = 500
+# Whoever does not fetch them loses the oldest, like a client that does not read.
+PUSHES_MAX = 100_000
 
 
 @dataclass(slots=True)
@@ -43,7 +46,7 @@ class UserStreams:
         self._sockets: dict[str, str] = {}
         self._held: dict[str, list[bytes]] = {}
         self._deaf_until_ms: dict[str, int] = {}
-        self._pushes: list[Push] = []
+        self._pushes: deque[Push] = deque(maxlen=PUSHES_MAX)
 
     def create(self, account: str) -> str:
         """The account's listen key, with a whole life before it; a new one where there is none."""
@@ -112,11 +115,18 @@ class UserStreams:
 
     def cut(self, account: str) -> None:
         """Cut all connections of the account; what they would have heard meanwhile is lost."""
-        self._pushes += [Push(name, close=True) for name in self._names_of(account)]
+        self._pushes.extend(Push(name, close=True) for name in self._names_of(account))
+
+    def expire(self, account: str) -> None:
+        """The account's key is over now, whatever was left of its life."""
+        for key in [name for name, value in self._keys.items() if value.account == account]:
+            self._keys[key].expires_ms = self._timeline.now_ms
+            self._expire(key)
 
     def take(self) -> list[Push]:
         """The messages since the last call."""
-        pushes, self._pushes = self._pushes, []
+        pushes = list(self._pushes)
+        self._pushes.clear()
         return pushes
 
     def _leave(self, account: str, message: bytes, fault: FaultRule | None) -> None:

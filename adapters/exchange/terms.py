@@ -34,6 +34,7 @@ class SymbolRules(msgspec.Struct, frozen=True):
     # More decimals than these are refused (-1111) before tick and step are looked at.
     price_precision: int = 2
     qty_precision: int = 3
+    open_orders_max: int = 200
     status: str = "TRADING"
 
     @property
@@ -43,13 +44,17 @@ class SymbolRules(msgspec.Struct, frozen=True):
 
 
 class Key(msgspec.Struct, frozen=True):
-    """An API key: its secret (HMAC) or public key (Ed25519, PEM), its account and its rights."""
+    """An API key: its secret (HMAC) or public key (Ed25519, PEM), its account and its rights.
+
+    With `allowed_ips` it is good from these addresses alone.
+    """
 
     secret: str
     account: str = "main"
     may_trade: bool = True
     may_withdraw: bool = False
     ip_restricted: bool = True
+    allowed_ips: tuple[str, ...] = ()
 
 
 class RateLimits(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from rig.box import Box, read
+from rig.box import KEY, Box, read
 
 from adapters.exchange.messages import Incoming
 
@@ -55,6 +55,8 @@ def test_a_price_that_is_set_fills_what_it_crosses() -> None:
         ("faults", [{"kind": "lunch"}]),
         ("faults", {"add": [{"kind": "late"}] * 1_001}),
         ("symbol", {"symbol": "SOLUSDT"}),
+        ("key", {"key": "nobodys", "may_trade": True}),
+        ("key", {"key": "loopback-key", "secret": "other"}),
     ],
 )
 def test_what_cannot_be_understood_changes_nothing(name: str, body: object) -> None:
@@ -74,6 +76,47 @@ def test_a_symbol_may_be_listed_while_it_runs() -> None:
 
     assert heard.status == 200
     assert box.place("a", symbol="SOLUSDT", qty="1").status == 200
+
+
+def test_a_key_loses_the_right_to_trade_and_gets_it_back() -> None:
+    box = Box()
+
+    changed = control(box, "POST", "key", {"key": KEY, "may_trade": False}).body
+    read_only = (box.place("a").code, box.ask("POST", "/fapi/v1/order/test").code, box.query("a").code)
+    control(box, "POST", "key", {"key": KEY, "may_trade": True})
+
+    assert changed == {"key": KEY, "known": True, "may_trade": False}
+    assert read_only == (-2015, -2015, -2013)
+    assert box.place("a").status == 200
+
+
+def test_a_key_may_be_bound_to_an_address() -> None:
+    box = Box()
+
+    control(box, "POST", "key", {"key": KEY, "allowed_ips": ["192.0.2.1"]})
+    elsewhere = box.query("a").code
+    control(box, "POST", "key", {"key": KEY, "allowed_ips": ["127.0.0.1"]})
+
+    assert (elsewhere, box.query("a").code) == (-2015, -2013)
+
+
+def test_a_revoked_key_is_gone_for_good() -> None:
+    box = Box()
+
+    control(box, "POST", "key", {"key": KEY, "known": False})
+
+    assert (box.place("a").status, box.query("a").code) == (401, -2015)
+    assert control(box, "POST", "key", {"key": KEY}).status == 400
+    assert box.journal == []
+
+
+def test_a_key_that_may_withdraw_says_so() -> None:
+    box = Box()
+
+    control(box, "POST", "key", {"key": KEY, "may_withdraw": True})
+
+    rights = box.ask("GET", "/sapi/v1/account/apiRestrictions").body
+    assert rights["enableWithdrawals"] is True
 
 
 def test_the_journal_is_read_from_where_one_was() -> None:
@@ -130,3 +173,15 @@ def test_control_needs_no_key_and_uses_no_weight() -> None:
     control(box, "GET", "state")
 
     assert box.query("a").headers["X-MBX-USED-WEIGHT-1M"] == "1"
+
+
+def test_listen_keys_end_on_demand() -> None:
+    box = Box()
+    key = box.listen()
+
+    control(box, "POST", "expire")
+
+    assert [event["e"] for event in box.events()] == ["listenKeyExpired"]
+    assert not box.exchange.open_stream(key, box.now_ms)
+    box.wait(7_200_000)
+    assert box.pushes() == []

@@ -261,6 +261,10 @@ class ExecutionAdapter(Protocol):
         """The venue's clock minus the host's wall clock, as known now; 0 where the venue has none."""
 
     @property
+    def weight_used(self) -> int:
+        """How much of the venue's present request budget may be spent; 0 where there is none."""
+
+    @property
     def denied(self) -> str | None:
         """Why the venue refuses this account altogether, until a person has looked; None while it does not."""
 

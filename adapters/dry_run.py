@@ -39,6 +39,7 @@ class DryRunAdapter:
     batch_max = BATCH_MAX
     order_id_prefix = "dryrun:"
     clock_offset_ms = 0
+    weight_used = 0
     denied = None
 
     def __init__(self, *, base_order_qty: Decimal) -> None:

@@ -14,41 +14,47 @@ from worker.exits import Exit
 SYMBOL = re.compile(r"[A-Z0-9]{2,20}(=[0-9]{1,12}(\.[0-9]{1,8})?)?")
 
 
+Port = Annotated[
+    int, typer.Option(metavar="P", min=0, max=65_535, help="Port on loopback; 0 is any free one.")
+]
+Market = Annotated[Literal["futures", "spot"], typer.Option(metavar="MARKET", help="futures or spot.")]
+Traded = Annotated[
+    str, typer.Option(metavar="A,B", help="Symbols that trade; SOLUSDT=150 names the price it begins at.")
+]
+Price = Annotated[
+    str, typer.Option(metavar="FEED", help="fixed, walk, or a file with lines like 1500,BTCUSDT,60010.5")
+]
+Seed = Annotated[int, typer.Option(metavar="K", min=0, help="The same seed gives the same dice.")]
+JournalPath = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write accepted orders and fills here, and begin with what it holds."),
+]
+FaultsPath = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="JSON list of what shall go wrong, and when.")
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(metavar="KEY", help="API key that it knows [default: loopback-key, for practice]."),
+]
+SecretName = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Environment variable with the secret of --key.")
+]
+PublicKeyPath = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Ed25519 public key (PEM) of --key, instead.")
+]
+
+
 def exchange(
-    port: Annotated[
-        int, typer.Option(metavar="P", min=0, max=65_535, help="Port on loopback; 0 is any free one.")
-    ] = 0,
-    market: Annotated[
-        Literal["futures", "spot"], typer.Option(metavar="MARKET", help="futures or spot.")
-    ] = "futures",
-    symbols: Annotated[
-        str,
-        typer.Option(metavar="A,B", help="Symbols that trade; SOLUSDT=150 names the price it begins at."),
-    ] = "BTCUSDT,ETHUSDT",
-    price: Annotated[
-        str,
-        typer.Option(metavar="FEED", help="fixed, walk, or a file with lines like 1500,BTCUSDT,60010.5"),
-    ] = "fixed",
-    seed: Annotated[int, typer.Option(metavar="K", min=0, help="The same seed gives the same dice.")] = 0,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write accepted orders and fills here, and begin with what it holds."
-        ),
-    ] = None,
-    faults: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="JSON list of what shall go wrong, and when.")
-    ] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="API key that it knows [default: loopback-key, for practice]."),
-    ] = None,
-    secret_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable with the secret of --key.")
-    ] = None,
-    public_key: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ed25519 public key (PEM) of --key, instead.")
-    ] = None,
+    port: Port = 0,
+    market: Market = "futures",
+    symbols: Traded = "BTCUSDT,ETHUSDT",
+    price: Price = "fixed",
+    seed: Seed = 0,
+    journal: JournalPath = None,
+    faults: FaultsPath = None,
+    key: ApiKey = None,
+    secret_env: SecretName = None,
+    public_key: PublicKeyPath = None,
 ) -> None:
     """Run a practice exchange on loopback that speaks the protocol of the real one.
 

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from config.seams import Clock
 from config.settings import Execution
 from store.errors import StoreError
@@ -184,6 +186,7 @@ class Daemon:
             pulse.turn()
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
             self._count_unsettled()
+            self._count_venue()
             counters = self.source.counters
             for reason, total in counters.resets.items():
                 self.metrics.source_resets(reason, total)
@@ -229,7 +232,15 @@ class Daemon:
         doubtful = [row for row in self.unsettled if row[1] in (State.UNKNOWN, State.QUARANTINED)]
         oldest_ms = min((row[3] for row in self.unsettled), default=None)
         age_s = 0.0 if oldest_ms is None else max(0.0, (self.clock.wall_ms() - oldest_ms) / 1000)
-        self.metrics.set_unknown(sum(row[2] for row in doubtful), age_s)
+        quarantined = sum(row[2] for row in doubtful if row[1] is State.QUARANTINED)
+        self.metrics.set_unknown(sum(row[2] for row in doubtful), age_s, quarantined=quarantined)
+
+    def _count_venue(self) -> None:
+        adapter, halts = self.floor.adapter, self.floor.halts.in_force()
+        self.metrics.set_venue(weight_used=adapter.weight_used, clock_offset_s=adapter.clock_offset_ms / 1000)
+        self.metrics.set_halts(len(halts))
+        told = "; ".join(f"{halt.scope or 'everything'}: {halt.why}" for halt in halts)
+        self._tell("halted", told or None)
 
     def _tell(self, what: str, sentence: str | None) -> None:
         """Log a condition when it begins, changes or ends, not every second."""
@@ -312,6 +323,7 @@ class WorkerProbe:
             "recovery_s": daemon.recovery_s,
             **daemon.heartbeat(),
             "success_rate": daemon.metrics.success_rate,
+            "halts": [msgspec.structs.asdict(halt) for halt in daemon.floor.halts.in_force()],
             "lanes": [_lane_status(lane) for lane in daemon.lanes],
             "unsettled": [
                 {"symbol": symbol, "state": state.value, "rows": rows, "oldest_ms": oldest_ms}

@@ -199,9 +199,13 @@ class Dispatch:
             if patience.stopping():
                 raise NotSentError(first)
             stuck = await self._send_burst(1)
+            if isinstance(stuck, NotSent) and stuck.code == "window_passed":
+                # At once: a new window would pass in a pause that is longer than it.
+                await self._renew()
+                if not self._pending or self._pending[0] is not pending:
+                    return
+                stuck = await self._send_burst(1)
             if isinstance(stuck, NotSent):
-                if stuck.code == "window_passed":
-                    await self._renew()
                 raise NotSentError(stuck)
             if isinstance(stuck, Unknown):
                 await self._resolve(stuck.why)

@@ -8,44 +8,34 @@ of signals; so nothing here touches it until somebody looks. The names below are
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
+
+from worker.tallies import BatchHistogram, Family, Tally, histogram_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from prometheus_client.metrics_core import Metric
 
-# 500 symbols fit with room; beyond it new label sets are summed under `other`, so that a reason that
-# turns out not to be a fixed code cannot fill the memory of the worker or of the one who scrapes it.
-LABEL_SETS_MAX = 2_000
-OTHER = "other"
 NO_REASON = "none"
 
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
-THROTTLE_REASONS = ("rate", "concurrency")
+THROTTLE_REASONS = ("rate", "concurrency", "price", "budget", "deadline", "clock", "denied")
 # The skips that are a denial of what would have been an order.
-PRE_DENY_REASONS = ("cooldown", "halted")
+PRE_DENY_REASONS = (
+    "cooldown",
+    "halted",
+    "risk_order_usd",
+    "risk_rate",
+    "risk_position_usd",
+    "risk_check_failed",
+)
 RESET_REASONS = ("truncated", "replaced", "inode_reused", "marker", "rebuilt", "rescan")
 
 LAG_MS_BOUNDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 SUBMIT_S_BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 COMMIT_S_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-
-Kind = Literal["counter", "gauge", "histogram"]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric: its name, what it is, what it says, and its labels."""
-
-    name: str
-    kind: Kind
-    text: str
-    labels: tuple[str, ...] = ()
-
 
 LAG = Family("execution_lag_ms", "histogram", "From the signal's time to its reading, in milliseconds")
 QUEUE_LEN = Family("execution_queue_len", "gauge", "Signals read but not yet final")
@@ -63,6 +53,13 @@ RATE_LIMIT = Family(
 )
 PRE_DENY = Family("executor_pre_deny_total", "counter", "Signals denied by a pre-check or limit", ("reason",))
 UNKNOWN = Family("execution_unknown", "gauge", "Orders whose fate is unproven")
+QUARANTINED = Family("execution_quarantined", "gauge", "Orders that wait for a person")
+HALTED = Family("execution_halted", "gauge", "Halts in force")
+LATE_FILL = Family("execution_late_fill_total", "counter", "Fills of orders that were over")
+WEIGHT_USED = Family(
+    "execution_exchange_weight_used", "gauge", "Request weight spent in the exchange's present window"
+)
+CLOCK_OFFSET = Family("execution_clock_offset_seconds", "gauge", "The exchange's clock minus the host's")
 OLDEST_UNRESOLVED = Family("execution_oldest_unresolved_seconds", "gauge", "Age of the oldest unproven order")
 MALFORMED = Family("execution_malformed_total", "counter", "Malformed lines and rows", ("reason",))
 SIGNALS = Family("execution_signals_total", "counter", "Signals read", ("symbol",))
@@ -86,98 +83,6 @@ PROJECTION_LAG = Family(
     "execution_projection_lag_seconds", "gauge", "Age of the oldest fact not yet in the files"
 )
 BUILD = Family("execution_build_info", "gauge", "What runs; always 1", ("version", "mode", "adapter"))
-
-
-class Tally:
-    """The values of one counter or gauge by label values; an unlabelled one has the key ()."""
-
-    __slots__ = ("family", "values")
-
-    def __init__(self, family: Family, known: Iterable[tuple[str, ...]] = ()) -> None:
-        self.family = family
-        self.values: dict[tuple[str, ...], float] = dict.fromkeys(known if family.labels else [()], 0)
-
-    def add(self, count: float, *labels: str) -> None:
-        """Add `count`; 0 declares the label set."""
-        key = labels if labels in self.values else self._room(labels)
-        self.values[key] = self.values.get(key, 0) + count
-
-    def put(self, value: float, *labels: str) -> None:
-        """Set the value."""
-        self.values[labels if labels in self.values else self._room(labels)] = value
-
-    def total(self) -> int:
-        """The sum over all label sets."""
-        return int(sum(self.values.values()))
-
-    def _room(self, labels: tuple[str, ...]) -> tuple[str, ...]:
-        return labels if len(self.values) < LABEL_SETS_MAX else (OTHER,) * len(labels)
-
-
-class _Buckets:
-    """One label set of a histogram."""
-
-    __slots__ = ("below", "count", "total")
-
-    def __init__(self, bounds: int) -> None:
-        self.below = [0] * bounds
-        self.count = 0
-        self.total = 0.0
-
-
-class BatchHistogram:
-    """A histogram that takes whole batches: one sort and one bisect per bucket, 20-60 ns per value.
-
-    Negative values (a clock that was set) count as 0, so that the sum never falls; values that are
-    not finite are left out.
-    """
-
-    __slots__ = ("bounds", "family", "series")
-
-    def __init__(
-        self, family: Family, bounds: Sequence[float], known: Iterable[tuple[str, ...]] = ()
-    ) -> None:
-        self.family = family
-        self.bounds = tuple(bounds)
-        self.series = {labels: _Buckets(len(bounds)) for labels in (known if family.labels else [()])}
-
-    def observe(self, value: float, count: int = 1, labels: tuple[str, ...] = ()) -> None:
-        """Count `value` `count` times."""
-        if not math.isfinite(value) or count < 1:
-            return
-        buckets = self._buckets(labels)
-        value = max(value, 0.0)
-        for index in range(len(self.bounds) - 1, -1, -1):
-            if value > self.bounds[index]:
-                break
-            buckets.below[index] += count
-        buckets.count += count
-        buckets.total += value * count
-
-    def observe_many(self, values: Sequence[float], labels: tuple[str, ...] = ()) -> None:
-        """Count each of `values`."""
-        total = sum(values)
-        if not math.isfinite(total):
-            values = [value for value in values if math.isfinite(value)]
-            total = sum(values)
-        if not values:
-            return
-        ordered = sorted(values)
-        if ordered[0] < 0:
-            ordered = sorted(max(value, 0.0) for value in ordered)
-            total = sum(ordered)
-        buckets = self._buckets(labels)
-        for index, bound in enumerate(self.bounds):
-            buckets.below[index] += bisect_right(ordered, bound)
-        buckets.count += len(ordered)
-        buckets.total += total
-
-    def _buckets(self, labels: tuple[str, ...]) -> _Buckets:
-        if labels not in self.series:
-            if len(self.series) >= LABEL_SETS_MAX:
-                labels = (OTHER,) * len(labels)
-            self.series.setdefault(labels, _Buckets(len(self.bounds)))
-        return self.series[labels]
 
 
 class Metrics:
@@ -208,6 +113,11 @@ class Metrics:
         self._success_rate = Tally(SUCCESS_RATE)
         self._unknown = Tally(UNKNOWN)
         self._oldest = Tally(OLDEST_UNRESOLVED)
+        self._quarantined = Tally(QUARANTINED)
+        self._halted = Tally(HALTED)
+        self._late_fills = Tally(LATE_FILL)
+        self._weight_used = Tally(WEIGHT_USED)
+        self._clock_offset = Tally(CLOCK_OFFSET)
         self._commit = BatchHistogram(COMMIT, COMMIT_S_BOUNDS)
         self._recovery = Tally(RECOVERY)
         self._projection_lag = Tally(PROJECTION_LAG)
@@ -286,10 +196,27 @@ class Metrics:
         """`count` signals came to `status`: success, skip, failed or retry."""
         self._results.add(count, status)
 
-    def set_unknown(self, count: int, oldest_age_s: float) -> None:
-        """`count` orders are of unproven fate, the oldest since `oldest_age_s` seconds (0 with none)."""
+    def set_unknown(self, count: int, oldest_age_s: float, *, quarantined: int = 0) -> None:
+        """`count` orders are of unproven fate, the oldest since `oldest_age_s` seconds (0 with none).
+
+        `quarantined` of them wait for a person.
+        """
         self._unknown.put(count)
         self._oldest.put(oldest_age_s)
+        self._quarantined.put(quarantined)
+
+    def set_halts(self, count: int) -> None:
+        """`count` halts are in force."""
+        self._halted.put(count)
+
+    def late_fill(self) -> None:
+        """An order that was over has filled."""
+        self._late_fills.add(1)
+
+    def set_venue(self, *, weight_used: int, clock_offset_s: float) -> None:
+        """What the exchange counts, and how far its clock is from ours."""
+        self._weight_used.put(weight_used)
+        self._clock_offset.put(clock_offset_s)
 
     def commit_took_s(self, took_s: float) -> None:
         """One commit returned after `took_s`."""
@@ -344,7 +271,7 @@ class Metrics:
         self._success_rate.put(self.success_rate)
         for counted in vars(self).values():
             if isinstance(counted, BatchHistogram):
-                yield _histogram(counted)
+                yield histogram_of(counted)
             elif isinstance(counted, Tally):
                 family = counted.family
                 kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
@@ -352,15 +279,3 @@ class Metrics:
                 for labels, value in counted.values.items():
                     metric.add_metric(labels, value)
                 yield metric
-
-
-def _histogram(counted: BatchHistogram) -> Metric:
-    from prometheus_client.metrics_core import HistogramMetricFamily
-
-    metric = HistogramMetricFamily(counted.family.name, counted.family.text, labels=counted.family.labels)
-    for labels, buckets in counted.series.items():
-        steps = [
-            (str(float(bound)), float(n)) for bound, n in zip(counted.bounds, buckets.below, strict=True)
-        ]
-        metric.add_metric(labels, [*steps, ("+Inf", float(buckets.count))], buckets.total)
-    return metric

@@ -95,6 +95,7 @@ class News:
             f"{update.client_order_id} was recorded as {before.value} and filled {update.filled_qty} all the "
             "same: compare the position with the executions, then resume"
         )
+        self._report.metrics.late_fill()
         self._report.log.error("late_fill", symbol=order, client_order_id=update.client_order_id, why=why)
         await self._halts.halt(
             Halt(scope=order, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)

@@ -76,7 +76,7 @@ def ask(loaded: Loaded, request: ControlRequest, clock: Clock) -> tuple[Exit, st
 
 
 async def _ask_worker(folder: Path, request: ControlRequest, clock: Clock, held: str) -> tuple[Exit, str]:
-    key = control.post(folder, request, str(os.getpid()))
+    key = control.post(folder, request, f"{clock.wall_ms()}-{os.getpid()}")
     end_s = clock.monotonic_s() + ANSWER_S_MAX
     while clock.monotonic_s() < end_s:
         answer = control.read_answer(folder, key)

@@ -209,6 +209,7 @@ class RowBuilder:
             error_msg,
             wire_id,
             None if order is None else _encode(order).decode(),
+            adopted is True,
         )
 
     def _meta(

@@ -14,8 +14,11 @@ from config.load import Loaded
 from config.settings import Execution
 from store import statements as sql
 from store.connection import open_reader
+from store.halt_file import HaltFileFaultError, read_halt
+from store.halts import halts_of
 from store.lock import lock_holder
 from store.paths import DATABASE
+from store.records import Halt
 from worker.check_output import store_rows
 from worker.doubt import Level
 from worker.exits import Exit
@@ -25,6 +28,7 @@ from worker.when import moment
 # Counting by status reads the whole table; above this only the total is told.
 ROWS_COUNTED_MAX = 2_000_000
 HTTP_TIMEOUT_S = 1.0
+HALTS_VERSION = 2
 HTTP_BYTES_MAX = 1_048_576
 
 
@@ -77,11 +81,28 @@ def read_status(folder: Path) -> dict[str, object]:
                 {"symbol": symbol, "high_water_ts_ms": high_ms, "last_order_ts_ms": order_ms}
                 for symbol, high_ms, order_ms in reader.execute(sql.LANES)
             ],
+            "halts": [
+                {"scope": halt.scope, "why": halt.why, "who": halt.who, "until_ms": halt.until_ms}
+                for halt in _halts(reader, folder)
+            ],
             "unsettled": [
                 {"symbol": symbol, "state": state, "rows": rows, "oldest_ms": oldest_ms}
                 for symbol, state, rows, oldest_ms in reader.execute(sql.UNSETTLED_SUMMARY)
             ],
         }
+
+
+def _halts(reader: sqlite3.Connection, folder: Path) -> list[Halt]:
+    """The halts on record, and the file's, unless the worker has made it a row already."""
+    # A store that an older version wrote gets the table with the next start.
+    halts = halts_of(reader) if reader.execute("PRAGMA user_version").fetchone()[0] >= HALTS_VERSION else []
+    try:
+        in_file = read_halt(folder)
+    except HaltFileFaultError as error:
+        in_file = Halt(scope="", why=str(error), who="file", at_ms=0)
+    if in_file is not None and in_file.scope not in {halt.scope for halt in halts}:
+        halts.append(in_file)
+    return halts
 
 
 def _ask(execution: Execution) -> dict[str, object] | None:
@@ -126,6 +147,13 @@ def _lines(found: dict[str, object]) -> list[str]:
     ]
     if not unsettled:
         lines.append("unsettled  none")
+    halts = found["halts"]
+    assert isinstance(halts, list)
+    lines += [
+        f"HALTED     {halt['scope'] or 'everything'} by {halt['who']}: {halt['why']}"
+        + (f", until {moment(halt['until_ms'])}" if halt["until_ms"] is not None else "")
+        for halt in halts
+    ]
     if isinstance(worker, dict):
         lines.append(_health(worker))
     return lines

@@ -12,7 +12,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from worker import metrics as declared
-from worker.metrics import LABEL_SETS_MAX, BatchHistogram, Family, Metrics, Tally
+from worker.metrics import Metrics
+from worker.tallies import LABEL_SETS_MAX, BatchHistogram, Family, Tally
 
 OF_A_DRY_RUN = [
     "execution_lag_ms",

@@ -60,6 +60,7 @@ class ScriptedAdapter:
 
     name = "scripted"
     clock_offset_ms = 0
+    weight_used = 0
     denied = None
 
     def __init__(

@@ -40,7 +40,7 @@ def futures_account(venue: Venue, call: Call) -> Answer:
         "assets": assets,
         "positions": [
             {name: row[name] for name in V3_POSITION}
-            for (symbol, side), position in held(account)
+            for (symbol, side), position in _shown(venue, account)
             for row in (_position(venue, account, symbol, side, position),)
         ],
     }
@@ -60,7 +60,8 @@ def futures_account_v2(venue: Venue, call: Call) -> Answer:
         "tradeGroupId": -1,
         "updateTime": 0,
         "positions": [
-            _position(venue, account, symbol, side, position) for (symbol, side), position in held(account)
+            _position(venue, account, symbol, side, position)
+            for (symbol, side), position in _shown(venue, account)
         ],
     }
 
@@ -112,14 +113,14 @@ def futures_balance(venue: Venue, call: Call) -> Answer:
 
 
 def position_risk(venue: Venue, call: Call) -> Answer | Refusal:
-    """GET positionRisk (v3): positions that are not flat; v2 shows flat ones as well."""
+    """GET positionRisk (v3): positions that are not flat or have open orders; v2 shows all."""
     symbol = call.params.get("symbol")
     if symbol is not None and symbol not in venue.rules:
         return refusals.INVALID_SYMBOL
     account = call.owner
     return [
         _position(venue, account, name, side, position)
-        for (name, side), position in held(account)
+        for (name, side), position in _shown(venue, account)
         if symbol in (None, name)
     ]
 
@@ -132,11 +133,19 @@ def position_risk_v2(venue: Venue, call: Call) -> Answer | Refusal:
     account = call.owner
     sides = ("LONG", "SHORT") if account.hedge else ("BOTH",)
     return [
-        _position(venue, account, name, side, account.position(name, side))
+        _position(venue, account, name, side, account.positions.get((name, side), Position()))
         for name in sorted(venue.rules)
         for side in sides
         if symbol in (None, name)
     ]
+
+
+def _shown(venue: Venue, account: Account) -> list[tuple[tuple[str, str], Position]]:
+    """What v3 tells of: positions that are not flat, and those that open orders would change."""
+    names = {name for name, _ in held(account)}
+    orders = venue.book.open_orders(account.name)
+    names |= {(order.terms.symbol, order.terms.position_side) for order in orders}
+    return [(name, account.positions.get(name, Position())) for name in sorted(names)]
 
 
 def _position(venue: Venue, account: Account, symbol: str, side: str, position: Position) -> Json:

@@ -161,6 +161,30 @@ def test_the_account_tells_positions_orders_and_margin() -> None:
     assert {one["symbol"]: one["positionAmt"] for one in older} == {"BTCUSDT": "0.010", "ETHUSDT": "0.000"}
 
 
+def test_a_flat_position_is_told_only_while_an_order_would_change_it() -> None:
+    box = Box()
+    nothing = box.ask("GET", "/fapi/v3/positionRisk").body
+
+    box.place("a", price="59000")
+    working = box.ask("GET", "/fapi/v3/positionRisk").body
+    box.cancel("a")
+
+    assert nothing == []
+    assert [(row["symbol"], row["positionAmt"]) for row in working] == [("BTCUSDT", "0.000")]
+    assert box.ask("GET", "/fapi/v3/positionRisk").body == []
+
+
+def test_looking_changes_nothing() -> None:
+    box = Box()
+    box.place("a")
+    before = box.exchange.snapshot()
+
+    for path in ("v3/account", "v2/account", "v3/balance", "v3/positionRisk", "v2/positionRisk"):
+        assert box.ask("GET", f"/fapi/{path}").status == 200
+
+    assert box.exchange.snapshot() == before
+
+
 def test_the_rights_of_a_key_are_told() -> None:
     box = Box(keys={"a": Key("s"), "b": Key("s", may_trade=False, may_withdraw=True, ip_restricted=False)})
 

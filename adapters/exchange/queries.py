@@ -22,6 +22,15 @@ SPOT_INTERVAL = Refusal(400, -1127, "More than 24 hours between startTime and en
 
 def query_order(venue: Venue, call: Call) -> Answer | Refusal:
     """GET order: by number, else the newest with that client order id."""
+    return _told(venue, call, open_only=False)
+
+
+def open_order(venue: Venue, call: Call) -> Answer | Refusal:
+    """GET openOrder: the same for one that still works."""
+    return _told(venue, call, open_only=True)
+
+
+def _told(venue: Venue, call: Call, *, open_only: bool) -> Answer | Refusal:
     named = named_order(call)
     if isinstance(named, Refusal):
         return named
@@ -30,20 +39,7 @@ def query_order(venue: Venue, call: Call) -> Answer | Refusal:
         return refusals.INVALID_SYMBOL
     now_ms = venue.timeline.now_ms
     order = venue.book.find(call.owner.name, symbol, order_id, client_id, now_ms)
-    if order is None or order.query_ms > now_ms:
-        return refusals.NO_SUCH_ORDER
-    return venue.words.order(order, venue.rules[symbol])
-
-
-def open_order(venue: Venue, call: Call) -> Answer | Refusal:
-    """GET openOrder: the same for one that still works."""
-    named = named_order(call)
-    if isinstance(named, Refusal):
-        return named
-    symbol, order_id, client_id = named
-    now_ms = venue.timeline.now_ms
-    order = venue.book.find(call.owner.name, symbol, order_id, client_id, now_ms)
-    if order is None or order.query_ms > now_ms or not order.is_open:
+    if order is None or order.query_ms > now_ms or (open_only and not order.is_open):
         return refusals.NO_SUCH_ORDER
     return venue.words.order(order, venue.rules[symbol])
 

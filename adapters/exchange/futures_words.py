@@ -41,7 +41,7 @@ class FuturesWords:
             "updateTime": order.updated_ms,
         }
 
-    def canceled(self, order: LiveOrder, rules: SymbolRules, cancel_id: str) -> Json:
+    def canceled(self, order: LiveOrder, rules: SymbolRules) -> Json:
         """The order as it ended; the cancellation has no id of its own here."""
         executed = plain(order.executed, rules.qty_precision)
         return {

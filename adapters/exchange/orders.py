@@ -75,6 +75,8 @@ class LiveOrder:
     executed: Decimal = ZERO
     quote: Decimal = ZERO
     working: bool = False
+    # What the cancellation was called; spot tells it in the place of the order's own id.
+    cancel_id: str = ""
     trades: list[Trade] = field(default_factory=list)
 
     @property

@@ -220,8 +220,9 @@ def cancel_order(venue: Venue, call: Call) -> Answer | Refusal:
         order = venue.book.open_twin(owner, symbol, client_id)
     if order is None or not order.is_open:
         return refusals.UNKNOWN_ORDER
+    order.cancel_id = call.params.get("newClientOrderId") or generated_id(venue)
     venue.matcher.end(order, "CANCELED")
-    return venue.words.canceled(order, venue.rules[symbol], generated_id(venue))
+    return venue.words.canceled(order, venue.rules[symbol])
 
 
 def named_order(call: Call) -> tuple[str, int | None, str] | Refusal:
@@ -246,10 +247,11 @@ def cancel_all(venue: Venue, call: Call) -> Answer | Refusal:
     if venue.market == "spot" and not orders:
         return refusals.UNKNOWN_ORDER
     for order in orders:
+        order.cancel_id = generated_id(venue)
         venue.matcher.end(order, "CANCELED")
     if venue.market == "futures":
         return {"code": 200, "msg": "The operation of cancel all open order is done."}
-    return [venue.words.canceled(order, venue.rules[symbol], generated_id(venue)) for order in orders]
+    return [venue.words.canceled(order, venue.rules[symbol]) for order in orders]
 
 
 def countdown(venue: Venue, call: Call) -> Answer | Refusal:

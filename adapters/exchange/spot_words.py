@@ -57,14 +57,14 @@ class SpotWords:
             "origQuoteOrderQty": "0.00000000",
         }
 
-    def canceled(self, order: LiveOrder, rules: SymbolRules, cancel_id: str) -> Json:
+    def canceled(self, order: LiveOrder, rules: SymbolRules) -> Json:
         """The order as it ended, under the cancellation's own id."""
         return {
             "symbol": order.terms.symbol,
             "origClientOrderId": order.terms.client_order_id,
             "orderId": order.order_id,
             "orderListId": -1,
-            "clientOrderId": cancel_id,
+            "clientOrderId": order.cancel_id,
             "transactTime": order.updated_ms,
             **self._state(order),
         }
@@ -97,7 +97,7 @@ class SpotWords:
             "e": "executionReport",
             "E": now_ms,
             "s": terms.symbol,
-            "c": f"cancel-{order.order_id}" if is_cancel else terms.client_order_id,
+            "c": order.cancel_id if is_cancel else terms.client_order_id,
             "S": terms.side,
             "o": terms.type,
             "f": terms.tif,

@@ -27,7 +27,7 @@ class Words(Protocol):
     def order(self, order: LiveOrder, rules: SymbolRules) -> Json:
         """The order as a query shows it."""
 
-    def canceled(self, order: LiveOrder, rules: SymbolRules, cancel_id: str) -> Json:
+    def canceled(self, order: LiveOrder, rules: SymbolRules) -> Json:
         """The reply to a cancellation."""
 
     def trade(self, trade: Trade, rules: SymbolRules) -> Json:

@@ -196,6 +196,20 @@ def test_spot_tells_its_events_over_the_websocket_api() -> None:
     assert box.pushes() == []
 
 
+def test_a_spot_cancellation_has_a_name_of_its_own() -> None:
+    box = Box(market="spot")
+    subscribe(box)
+    for name in "ab":
+        box.place(name, price="59000")
+
+    named = box.cancel("a", newClientOrderId="stop-a").body
+    unnamed = box.cancel("b").body
+
+    told = [event["event"] for event in box.events() if event["event"]["x"] == "CANCELED"]
+    assert [(one["c"], one["C"]) for one in told] == [("stop-a", "a"), (unnamed["clientOrderId"], "b")]
+    assert (named["clientOrderId"], named["origClientOrderId"]) == ("stop-a", "a")
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -63,6 +63,7 @@ class Follower:
         self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self._pause_until_s = 0.0
+        self._gaps = 0
         # By symbol and order id: when to ask for its trades again, and how often that was done.
         self._trades_due: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -143,6 +144,7 @@ class Follower:
 
     def _ask_all(self) -> None:
         """Something may have been missed: every watched order is asked about now."""
+        self._gaps += 1
         for watch in self._followed.watches:
             watch.due_s = self._clock.monotonic_s()
             watch.overdue = True
@@ -188,36 +190,41 @@ class Follower:
         for watch in watches:
             if watch.due_s <= now_s:
                 missed = await self._ask_for(watch) or missed
-        if missed and self._stream is not None and self._stream.stands:
+        if missed and self._stream is not None:
             # The stream should have told that first: nothing before now can be taken for complete.
             self._stream.missed()
 
     async def _ask_for(self, watch: Watch) -> bool:
         """One order; True when that was news which the stream should have told before."""
-        may_miss = not watch.overdue
+        gaps, should_know = self._gaps, self._stream_should_know(watch)
         answer = await self._questions.order(watch.order.symbol, watch.order.client_order_id)
-        self._put_off(watch)
+        self._put_off(watch, gaps)
         if isinstance(answer, Doubt):
             self._pause(answer)
             return False
         if not isinstance(answer, OrderFact):
             return False
-        return self._learn(answer) and may_miss
+        return self._learn(answer) and should_know and gaps == self._gaps
 
     async def _ask_for_list(self, symbol: str, watches: Sequence[Watch]) -> bool:
         """Several orders at once; those that the history does not show stay due. True as for `_ask_for`."""
+        gaps = self._gaps
+        told = {one.order.client_order_id for one in watches if self._stream_should_know(one)}
         facts = await self._questions.history(symbol, min(watch.since_ms for watch in watches))
         if isinstance(facts, Doubt):
             for watch in watches:
-                self._put_off(watch)
+                self._put_off(watch, gaps)
             self._pause(facts)
             return False
         shown = {fact.client_order_id for fact in facts}
-        may_miss = {one.order.client_order_id for one in watches if not one.overdue}
         for watch in watches:
             if watch.order.client_order_id in shown:
-                self._put_off(watch)
-        return any([self._learn(fact) and fact.client_order_id in may_miss for fact in facts])
+                self._put_off(watch, gaps)
+        news = [fact.client_order_id for fact in facts if self._learn(fact)]
+        return gaps == self._gaps and not told.isdisjoint(news)
+
+    def _stream_should_know(self, watch: Watch) -> bool:
+        return self._stream is not None and self._stream.stands and not watch.overdue
 
     def _learn(self, fact: OrderFact) -> bool:
         news = self._followed.hear(fact)
@@ -225,7 +232,10 @@ class Follower:
             self._news.set()
         return news
 
-    def _put_off(self, watch: Watch) -> None:
+    def _put_off(self, watch: Watch, gaps: int) -> None:
+        """Answered: due again later, unless there was a gap while the answer was on its way."""
+        if gaps != self._gaps:
+            return
         told = self._stream is not None and self._stream.stands and watch.heard
         watch.due_s = self._clock.monotonic_s() + (STREAM_POLL_S if told else self._poll_s)
         watch.overdue = False

@@ -160,6 +160,18 @@ def test_a_late_new_does_not_reopen_an_order_that_ended() -> None:
     assert tracker.update() is None
 
 
+def test_an_old_word_does_not_take_back_what_was_executed() -> None:
+    tracker = fresh_tracker()
+    tracker.learn(fact("FILLED", "0.01"))
+    tracker.learn_trade(trade(1, "0.004"))
+
+    tracker.learn(fact("PARTIALLY_FILLED", "0.004"))
+
+    told = tracker.update()
+    assert told is not None
+    assert (told.state, tracker.needs_trades) == ("partial", True)
+
+
 def test_a_trade_that_comes_twice_counts_once() -> None:
     tracker = fresh_tracker()
     tracker.learn_trade(trade(1, "0.004"))

@@ -88,6 +88,11 @@ class ExchangeHost:
         for listen_key in list(self._inboxes):
             self._push(Push(listen_key, close=True))
 
+    def tell(self, message: bytes) -> None:
+        """Every stream connection gets this message."""
+        for listen_key in list(self._inboxes):
+            self._push(Push(listen_key, message))
+
     def stir(self) -> None:
         """Something happened: its messages leave, and what is due next may be due earlier."""
         for push in self.exchange.take_pushes():

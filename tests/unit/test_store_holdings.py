@@ -170,3 +170,16 @@ def test_a_holding_survives_a_restart_and_a_share_with_a_fault_in_it(tmp_path: P
 
     assert ledger.holding(rig.SYMBOL) == Decimal("0.25")
     ledger.close()
+
+
+def test_sums_keep_digits_that_python_would_round_away(tmp_path: Path) -> None:
+    ledger = rig.open_ledger(tmp_path, ManualClock())
+    large, small = "79228162514264337593543950335.1", "0.000000000000000000000000000001"
+    ids = reserved(ledger, wire(1, large), wire(2, small), wire(3, large, "sell"))
+
+    for row_id, qty in zip(ids, (large, small, large), strict=True):
+        ledger.commit([rig.share(moves=[rig.filled(row_id, qty=qty)])])
+
+    assert ledger.holding(rig.SYMBOL) == Decimal(small)
+    assert ledger.expected_position(rig.SYMBOL) == Decimal(small)
+    ledger.close()

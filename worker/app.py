@@ -14,17 +14,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from store.account_lock import AccountLock
-
 from adapters.binance.credentials import Credentials, CredentialsError
 from adapters.registry import ModeUnavailableError, credentials_for, open_adapter
 from config.load import Loaded
 from config.seams import Clock, CrashPointError, SystemClock, arm_crash_point_from_environment
 from config.settings import Execution
+from store.account_lock import AccountLock
 from store.connection import Store, open_store
 from store.errors import StoreError, StoreReplacedError
 from store.paths import DATABASE
 from store.rescue import advice, save_copy
+from store.wal_room import make_room
 from worker.assembly import StartRefusedError, assemble
 from worker.beginning import without_lane
 from worker.daemon import Daemon, WorkerProbe
@@ -157,6 +157,8 @@ async def _run(parts: Parts) -> int:
         if not assembly.done() or assembly.cancelled() or assembly.exception() is not None:
             await parts.adapter.close()
             executor.shutdown(wait=True)
+    if parts.adapter.batch_max == 1:
+        await _make_room(parts, executor)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, daemon, number)
     if asked_to_stop.is_set():
@@ -170,6 +172,14 @@ async def _run(parts: Parts) -> int:
         parts.log.event("worker_stopped", **daemon.metrics.totals())
         parts.notifier.close()
     return _unread(parts, daemon) if parts.options.once else Exit.OK
+
+
+async def _make_room(parts: Parts, executor: ThreadPoolExecutor) -> None:
+    """Each order will wait for a commit of its own."""
+    store = parts.store
+    why = await asyncio.get_running_loop().run_in_executor(executor, make_room, store.connection, store.path)
+    if why is not None:
+        parts.log.warning("commits_slower", why=why)
 
 
 def _unread(parts: Parts, daemon: Daemon) -> Exit:

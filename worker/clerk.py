@@ -17,6 +17,7 @@ from store.records import Audit, Halt, Move, Share, Unsettled
 from store.writer import Writer
 from worker.halts import Halts
 from worker.report import Report
+from worker.rows import pending_of
 
 # What cannot be done as asked, in the words of Exit.DATA.
 REFUSED = 65
@@ -88,7 +89,10 @@ class Clerk:
             names = ", ".join(row.symbol for row in rows)
             return self._no(f"{wanted} is a signal of {names}: name one with --symbol")
         if not rows:
-            return self._no(f"no execution has signal id or client order id {wanted}")
+            return self._no(
+                f"no execution that is unsettled has signal id or client order id {wanted}: "
+                "execution-worker inspect tells what is recorded"
+            )
         return await self._settle(rows[0], request)
 
     async def _settle(self, row: Unsettled, request: ControlRequest) -> ControlAnswer:
@@ -103,12 +107,17 @@ class Clerk:
         if "bad" in (qty, price):
             return self._no("quantity and price must be positive decimal numbers")
         why = request.args.get("why", "no reason given")
+        ordered = pending_of(row).order.qty
+        on_record = await self._writer.call(lambda: self._ledger.quantity_of(row.row_id))
+        if after is State.FILLED and qty is None:
+            qty = format(ordered, "f")
         move = Move(
             row_id=row.row_id,
             before=row.state,
             after=after,
             reason=f"resolved by {request.who}: {why}",
-            has_fills=after is State.FILLED or qty is not None,
+            # A row that was partly filled has the filled part as its quantity, and keeps it.
+            has_fills=qty is not None or on_record < ordered,
             qty=qty,
             price=price,
             error_code=None if after is State.FILLED else "resolved",

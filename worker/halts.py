@@ -41,9 +41,10 @@ class Halts:
     def why(self, symbol: str) -> str | None:
         """Why no order of `symbol` may leave now; None when it may. Cheap: asked before each send."""
         try:
-            row = self._rows.get(ALL) or self._rows.get(symbol)
-            if row is not None and not self._is_over(row):
-                return row.why
+            for scope in (ALL, symbol):
+                row = self._rows.get(scope)
+                if row is not None and not self._is_over(row):
+                    return row.why
             return self._file()
         except Exception as error:  # noqa: BLE001  # whatever it is: a check that cannot be made is a halt
             return f"the check of the halt failed ({type(error).__name__}): see the store's folder"
@@ -53,7 +54,7 @@ class Halts:
 
     def _file(self) -> str | None:
         try:
-            os.stat(self._path)
+            os.lstat(self._path)
         except FileNotFoundError:
             return None
         halt = self.in_file()

@@ -10,6 +10,7 @@ from adapters.binance.follow import Follower
 from adapters.binance.market import Market
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.terms import FillPolicy
+from config.settings import Broker
 
 
 @in_virtual_time
@@ -117,6 +118,32 @@ async def test_every_watched_order_is_asked_about_when_the_stream_breaks_and_whe
 
         assert (before, broken) == (0, 1)
         assert standing > broken
+
+
+@in_virtual_time
+async def test_what_happened_before_the_stream_stood_again_is_asked_for_when_it_stands() -> None:
+    # Nobody asks by the clock within the minute: the gaps alone make the order due.
+    broker, policy = Broker(settle_poll_ms=60_000), FillPolicy(fill_delay_ms=500)
+    async with World(broker=broker, policy=policy) as world, following(world) as followed:
+        await followed.place(world.order())
+        world.host.cut_streams()
+        await followed.ended(within_s=3)
+
+        stream = followed.follower.stream
+        assert stream is not None
+        assert (stream.connections, stream.gaps) == (2, 1)
+
+
+@in_virtual_time
+async def test_a_question_that_was_on_its_way_when_the_stream_stood_is_asked_again() -> None:
+    broker, policy = Broker(settle_poll_ms=60_000), FillPolicy(fill_delay_ms=500)
+    async with World(broker=broker, policy=policy) as world, following(world) as followed:
+        world.strike(FaultRule("slow", endpoint="query_order", times=1, delay_ms=3_000))
+        await followed.place(world.order())
+        world.host.cut_streams()
+        await followed.ended(within_s=5)
+
+        assert followed.asked("/fapi/v1/order") == 2
 
 
 @in_virtual_time

@@ -27,7 +27,7 @@ def noise(seed: int) -> list[FaultRule]:
         "unknown_503",
     ]
     rules = [
-        FaultRule(kind, endpoint=endpoint, probability=dice.uniform(0.0, 0.3))  # type: ignore[arg-type]
+        FaultRule(kind, endpoint=endpoint, probability=dice.uniform(0.0, 0.3))  # type: ignore[arg-type]  # kinds as text
         for kind in kinds
         for endpoint in ("query_order", "all_orders", "trades", "POST /fapi/v1/listenKey")
     ]

@@ -153,7 +153,7 @@ async def test_a_quarantined_order_is_resolved_by_hand_and_its_symbol_goes_on(tm
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        ({"signal_id": "nobody", "as": "filled"}, "no execution has"),
+        ({"signal_id": "nobody", "as": "filled"}, "no execution that is unsettled has"),
         ({"signal_id": A, "as": "canceled"}, "no execution that is unsettled has"),
         ({"signal_id": B, "as": "skipped", "qty": "-1"}, "must be positive"),
     ],

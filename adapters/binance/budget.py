@@ -187,8 +187,9 @@ class Budget:
     def _expire(self, now_ms: int, margin_ms: int) -> None:
         """What got no answer and cannot arrive any more has landed somewhere on its way."""
         gone_ms = now_ms - margin_ms - EXCHANGE_SPREAD_MS
-        for flight in [flight for flight in self._flights.values() if flight.latest_ms < gone_ms]:
-            del self._flights[flight.sequence]
-            self._land(flight, flight.latest_ms, {})
+        if self._flights:
+            for flight in [flight for flight in self._flights.values() if flight.latest_ms < gone_ms]:
+                del self._flights[flight.sequence]
+                self._land(flight, flight.latest_ms, {})
         for meter in self._meters:
             meter.forget(now_ms)

@@ -7,7 +7,7 @@ or rounding mode of the process can touch a quantity or a price.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_DOWN, ROUND_FLOOR, Context, Decimal, localcontext
+from decimal import ROUND_DOWN, ROUND_FLOOR, Context, Decimal
 from math import gcd
 
 import msgspec
@@ -117,10 +117,8 @@ def _exponent(value: Decimal) -> int:
 
 def _units(value: Decimal, exponent: int) -> int:
     """How many whole units of 10 ** exponent are in `value`, rounded down."""
-    with localcontext(_EXACT):
-        return int(value.scaleb(-exponent).to_integral_value())
+    return int(_EXACT.to_integral_value(_EXACT.scaleb(value, -exponent)))
 
 
 def _decimal(units: int, exponent: int) -> Decimal:
-    with localcontext(_EXACT):
-        return Decimal(units).scaleb(exponent)
+    return _EXACT.scaleb(Decimal(units), exponent)

@@ -168,15 +168,17 @@ class Ear:
 
     def __init__(self, adapter: BinanceAdapter) -> None:
         self.updates: list[OrderUpdate] = []
+        self._last: dict[str, OrderUpdate] = {}
         self.task = asyncio.create_task(self._listen(adapter))
 
     async def _listen(self, adapter: BinanceAdapter) -> None:
         async for update in adapter.updates():
             self.updates.append(update)
+            self._last[update.client_order_id] = update
 
     def last(self, client_order_id: str) -> OrderUpdate | None:
         """The present word on one order."""
-        return next((one for one in reversed(self.updates) if one.client_order_id == client_order_id), None)
+        return self._last.get(client_order_id)
 
     def has(self, client_order_id: str, state: str) -> Callable[[], bool]:
         """Whether that word is `state`."""

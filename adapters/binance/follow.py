@@ -7,7 +7,7 @@ where one does: silence proves nothing. `updates` tells what is new, once, howev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
 from typing import Literal
 
@@ -174,20 +174,27 @@ class Follower:
         return min(due, key=lambda watch: (not watch.overdue, watch.due_s)).order.symbol
 
     async def _ask_symbol(self, symbol: str, now_s: float) -> None:
-        """The due orders of one symbol: one by one, or, where that weighs less, by the history.
+        """The due orders of one symbol: one by one, or by the lists where that weighs less.
 
-        The history shows those that are due soon at the same price, so that it is not asked for at every
-        moment at which one of many becomes due.
+        The history shows young orders, the list of open ones those that have worked for long; and a list
+        shows what is due soon at the same price. What no list shows is asked for by itself.
         """
-        watches = [watch for watch in self._followed.watches if watch.order.symbol == symbol]
+        soon = [
+            watch
+            for watch in self._followed.watches
+            if watch.order.symbol == symbol and watch.due_s <= now_s + self._poll_s
+        ]
         oldest_ms = self._client.exchange_clock.now_ms() - LISTED_AGE_MS_MAX
-        soon_s = now_s + self._poll_s
-        young = [watch for watch in watches if watch.due_s <= soon_s and watch.since_ms >= oldest_ms]
+        young = [watch for watch in soon if watch.since_ms >= oldest_ms]
+        old = [watch for watch in soon if watch.since_ms < oldest_ms]
         weights = WEIGHTS[self._market]
         missed = False
         if len(young) * weights.query_order > weights.all_orders:
-            missed = await self._ask_for_list(symbol, young)
-        for watch in watches:
+            since_ms = min(watch.since_ms for watch in young)
+            missed = await self._ask_for_list(young, self._questions.history(symbol, since_ms))
+        if len(old) * weights.query_order > weights.open_orders:
+            missed = await self._ask_for_list(old, self._questions.open_orders(symbol)) or missed
+        for watch in soon:
             if watch.due_s <= now_s:
                 missed = await self._ask_for(watch) or missed
         if missed and self._stream is not None:
@@ -206,11 +213,13 @@ class Follower:
             return False
         return self._learn(answer) and should_know and gaps == self._gaps
 
-    async def _ask_for_list(self, symbol: str, watches: Sequence[Watch]) -> bool:
-        """Several orders at once; those that the history does not show stay due. True as for `_ask_for`."""
+    async def _ask_for_list(
+        self, watches: Sequence[Watch], question: Awaitable[Sequence[OrderFact] | Doubt]
+    ) -> bool:
+        """Several orders at once; those that the list does not show stay due. True as for `_ask_for`."""
         gaps = self._gaps
         told = {one.order.client_order_id for one in watches if self._stream_should_know(one)}
-        facts = await self._questions.history(symbol, min(watch.since_ms for watch in watches))
+        facts = await question
         if isinstance(facts, Doubt):
             for watch in watches:
                 self._put_off(watch, gaps)

@@ -86,6 +86,25 @@ async def test_many_orders_are_asked_for_by_the_lists() -> None:
 
 
 @in_virtual_time
+async def test_orders_that_work_for_long_are_looked_for_among_the_open_ones() -> None:
+    async with World() as world, following(world, has_stream=False) as followed:
+        names = [f"n{number}" for number in range(10)]
+        for name in names:
+            await followed.place(world.order(name, qty="0.002", price=FAR))
+        await world.clock.sleep(700.0)
+        singly, listed = followed.asked("/fapi/v1/order"), followed.asked("/fapi/v1/openOrders")
+
+        await world.clock.sleep(60.0)
+        await world.client.call(wire.cancel_order(Market.FUTURES, SYMBOL, "ew1-n3"))
+        await followed.ended("n3")
+
+        assert followed.final("n3")[0].state == "canceled"
+        assert followed.asked("/fapi/v1/order") == singly + 1
+        assert 55 <= followed.asked("/fapi/v1/openOrders") - listed <= 65
+        assert followed.follower.watched == 9
+
+
+@in_virtual_time
 async def test_nobody_is_asked_before_the_end_of_a_ban() -> None:
     policy = FillPolicy(fill_delay_ms=5_000)
     async with World(policy=policy) as world, following(world, has_stream=False) as followed:

@@ -169,6 +169,9 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 def _check_stamps(connection: sqlite3.Connection, folder: Path, wanted: dict[str, str], clock: Clock) -> None:
     found = dict(connection.execute(sql.STAMPS))
+    # What has executed nothing belongs to no account yet: a mistyped key must not spoil its folder.
+    if "account" in wanted and not connection.execute(sql.LAST_ROW).fetchone()[0]:
+        found.pop("account", None)
     for key, value in wanted.items():
         if key in found and found[key] != value:
             raise StoreRefusedError(

@@ -156,10 +156,12 @@ def garbage(folder: Path) -> None:
 
 
 def changed(statement: str) -> Callable[[Path], None]:
-    """A store of ours with something changed in it."""
+    """A store of ours with an execution, and with something changed in it."""
 
     def change(folder: Path) -> None:
-        rig.open_ledger(folder, ManualClock()).close()
+        ledger = rig.open_ledger(folder, ManualClock())
+        ledger.commit([rig.share(rig.skip(0))])
+        ledger.close()
         with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as connection:
             connection.execute(statement)
 
@@ -247,6 +249,17 @@ def test_a_store_that_must_not_be_used_is_refused_with_what_to_do_and_left_as_it
     assert str(folder) in str(caught.value)
     assert {path.name: path.read_bytes() for path in tmp_path.rglob("*.db") if path.is_file()} == before
     assert lock_holder(folder) is None
+
+
+def test_a_store_that_has_executed_nothing_takes_the_account_it_is_given(tmp_path: Path) -> None:
+    rig.open_ledger(tmp_path, ManualClock()).close()
+
+    store = open_store(tmp_path, clock=ManualClock(), stamps={**rig.STAMPS, "account": "other"})
+
+    stamps = dict(store.connection.execute("SELECT key, value FROM stamps"))
+    store.connection.close()
+    store.lock.release()
+    assert stamps["account"] == "other"
 
 
 def test_a_store_on_a_full_disk_says_that_the_disk_is_full_and_not_that_it_is_damaged(

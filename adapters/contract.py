@@ -195,7 +195,7 @@ class LedgerView(Protocol):
         """
 
     async def sends_since(self, since_ms: int) -> Sequence[int]:
-        """When orders were reserved since then (host's wall clock), ascending: what the budgets begin with."""
+        """When orders were reserved since then (host's wall clock), ascending: the budgets begin with it."""
 
     async def kept(self, key: str) -> str | None:
         """What an adapter of this store has kept under `key`, in this life or a former one."""
@@ -266,7 +266,10 @@ class ExecutionAdapter(Protocol):
 
     @property
     def denied(self) -> str | None:
-        """Why the venue refuses this account altogether, until a person has looked; None while it does not."""
+        """Why the venue refuses this account altogether, until a person has looked; None: it does not."""
+
+    def allow_again(self) -> None:
+        """A person has looked at why the account was refused: `denied` is None until it is refused again."""
 
     @property
     def order_id_prefix(self) -> str | None:

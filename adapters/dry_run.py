@@ -51,6 +51,9 @@ class DryRunAdapter:
     def wait_for(self, symbol: str) -> Wait | None:
         """Never."""
 
+    def allow_again(self) -> None:
+        """Nobody ever refuses."""
+
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order with the base quantity; never rejected."""
         return Order(

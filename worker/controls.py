@@ -55,6 +55,8 @@ class Controls:
         for name, request in control.waiting(self._folder):
             if isinstance(request, control.ControlRequest):
                 answer = await self._clerk.obey(request)
+                if request.do == "resume" and answer.done and not request.args.get("scope"):
+                    floor.adapter.allow_again()
             else:
                 answer = control.ControlAnswer(
                     done=False, text=request.why, at_ms=floor.clock.wall_ms(), exit_code=REFUSED

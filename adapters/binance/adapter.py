@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from decimal import Decimal
 
-from adapters.binance import account, answers, preparing, wire
+from adapters.binance import account, answers, guards, preparing, wire
 from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
@@ -19,7 +19,13 @@ from adapters.binance.lookup import OUR_PREFIX, Lookup
 from adapters.binance.market import PATHS, WEIGHTS, Market
 from adapters.binance.preparing import Window
 from adapters.binance.prices import Prices, ask_books
-from adapters.binance.starting import Account, know_the_account, know_the_clock, know_the_rules
+from adapters.binance.starting import (
+    Account,
+    know_it_may_trade,
+    know_the_account,
+    know_the_clock,
+    know_the_rules,
+)
 from adapters.binance.transport import Transport
 from adapters.binance.upkeep import KeptDeadline, Upkeep
 from adapters.binance.wire import Request
@@ -314,9 +320,11 @@ class BinanceAdapter:
             return rules
         self._upkeep.rules = rules
         refusal = await know_the_account(client, about, clock)
-        if refusal is not None or self._check_key is None:
+        if refusal is not None:
             return refusal
-        return await self._check_key()
+        if self._check_key is not None:
+            return await self._check_key()
+        return await know_it_may_trade(client, about, clock, rules)
 
     def _window(self) -> Window:
         broker = self._settings.broker
@@ -339,9 +347,9 @@ class BinanceAdapter:
 
     def _deny(self, text: str) -> None:
         if self.denied is None:
-            self.denied = text
+            self.denied = guards.denied_at_work(self._about.host, text, self._about.key_name)
             if self.on_denied is not None:
-                self.on_denied(text)
+                self.on_denied(self.denied)
 
 
 def is_ours(client_order_id: str) -> bool:

@@ -14,6 +14,9 @@ from adapters.contract import StartRefusal
 # with a larger offset the worker would run, look well and send nothing.
 CLOCK_OFFSET_MS_MAX = 5_000
 
+# How the venue says that key and secret do not belong together.
+BAD_SIGNATURE = "-1022"
+
 # What a symbol has to say of itself to be traded.
 TRADING = "TRADING"
 
@@ -31,6 +34,14 @@ def held_off(host: str, text: str, until_ms: int | None, now_ms: int) -> StartRe
     )
 
 
+def no_clock(host: str, why: str) -> StartRefusal:
+    """Somebody answers, and not with a time: another program, or another market, listens there."""
+    return StartRefusal(
+        "unavailable",
+        f"{host} does not tell the time as the exchange does ({why}): check broker.name and broker.rest_url",
+    )
+
+
 def not_understood(host: str, what: str, why: str) -> StartRefusal:
     """A reply that is not the documented one: another program may be listening there."""
     return StartRefusal(
@@ -41,11 +52,24 @@ def not_understood(host: str, what: str, why: str) -> StartRefusal:
 
 
 def denied(host: str, text: str, key_name: str) -> StartRefusal:
-    """The key is wrong, of another network, or bound to other addresses."""
-    return StartRefusal(
-        "permission",
+    """The key is wrong, of another network, or bound to other addresses; or the secret is another key's."""
+    return StartRefusal("permission", _denied(host, text, key_name))
+
+
+def denied_at_work(host: str, text: str, key_name: str) -> str:
+    """Why new orders halt: the key was good at the start and is not any more."""
+    return f"{_denied(host, text, key_name)}, then resume, or restart with another key"
+
+
+def _denied(host: str, text: str, key_name: str) -> str:
+    if BAD_SIGNATURE in text:
+        return (
+            f"{host} refuses the signature made for the API key in {key_name} ({text}): "
+            "give the secret that belongs to this key"
+        )
+    return (
         f"{host} refuses the API key in {key_name} ({text}): give a key of this network that may read and "
-        "trade from this address",
+        "trade from this address"
     )
 
 

@@ -41,6 +41,7 @@ class Paths(msgspec.Struct, frozen=True):
     """One market's paths, each beginning with a slash."""
 
     order: str
+    test_order: str
     open_orders: str
     all_open_orders: str
     all_orders: str
@@ -88,6 +89,7 @@ class Weights(msgspec.Struct, frozen=True):
 PATHS = {
     Market.FUTURES: Paths(
         order="/fapi/v1/order",
+        test_order="/fapi/v1/order/test",
         open_orders="/fapi/v1/openOrders",
         all_open_orders="/fapi/v1/allOpenOrders",
         all_orders="/fapi/v1/allOrders",
@@ -105,6 +107,7 @@ PATHS = {
     ),
     Market.SPOT: Paths(
         order="/api/v3/order",
+        test_order="/api/v3/order/test",
         open_orders="/api/v3/openOrders",
         all_open_orders="/api/v3/openOrders",
         all_orders="/api/v3/allOrders",

@@ -6,7 +6,9 @@ no reason to stay away; what it does answer is believed at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import TypeVar
 
 import msgspec
@@ -34,6 +36,9 @@ ATTEMPT_PAUSE_S = 0.25
 ATTEMPTS_S_MAX = 40.0
 # A pause that the venue asks for is waited out up to here; a ban is longer and ends the start.
 PAUSE_S_MAX = 90.0
+
+# An answer without a time that no trouble of the venue explains.
+NO_TIME = re.compile(r"HTTP status [234]\d\d without a time")
 
 T = TypeVar("T")
 
@@ -100,6 +105,8 @@ async def know_the_clock(client: Client, account: Account, clock: Clock) -> Star
 
     known = await insist(clock, sample)
     if isinstance(known, Trouble):
+        if known.kind == "unavailable" and NO_TIME.search(known.text):
+            return guards.no_clock(account.host, known.text)
         return refusal_of(account, "its time", known, clock.wall_ms())
     return guards.clock_away(account.host, client.exchange_clock.offset_ms(clock.wall_ms()))
 
@@ -149,6 +156,25 @@ async def know_the_account(client: Client, account: Account, clock: Clock) -> St
     if isinstance(mode, Trouble):
         return refusal_of(account, "the position mode", mode, clock.wall_ms())
     return guards.hedge_mode(mode.dual_side_position)
+
+
+async def know_it_may_trade(
+    client: Client, account: Account, clock: Clock, rules: Rules
+) -> StartRefusal | None:
+    """The key may place orders, where no host tells its rights: an order is rehearsed, none is placed.
+
+    Whatever else is wrong with the rehearsed order is no matter.
+    """
+    symbol = account.symbols[0]
+    request = wire.rehearse_order(client.market, symbol, rules.of[symbol].lot.minimum or Decimal(1))
+    told = await insist(clock, lambda: ask(client, request, lambda _: True))
+    if isinstance(told, Trouble) and "HTTP 404" in told.text:
+        return None
+    if isinstance(told, Trouble) and told.kind == "denied":
+        return guards.may_not_trade(account.host, account.key_name)
+    if isinstance(told, Trouble) and told.kind in ("unavailable", "deadline"):
+        return refusal_of(account, "the right to trade", told, clock.wall_ms())
+    return None
 
 
 async def know_the_key(

@@ -89,6 +89,17 @@ def new_order(market: Market, order: Order) -> Request:
     return Request("POST", PATHS[market].order, tuple(params), "signed", weight, places_order=True)
 
 
+def rehearse_order(market: Market, symbol: str, qty: Decimal) -> Request:
+    """Ask whether this key may place an order, without placing one: the venue checks it and forgets it."""
+    params = (
+        ("symbol", symbol),
+        ("side", "BUY"),
+        ("type", "MARKET"),
+        ("quantity", decimal_text(qty)),
+    )
+    return Request("POST", PATHS[market].test_order, params, "signed", 1)
+
+
 def amend_order(order: Order, qty: Decimal, price: Decimal) -> Request:
     """Change a working futures limit order; it counts as an order. Spot has no such call."""
     params = (

@@ -60,6 +60,7 @@ async def test_a_refused_key_stops_the_sending_until_a_person_has_looked() -> No
         assert (first.code, second.code) == ("denied", "denied")
         assert v.adapter.denied is not None
         assert told == [v.adapter.denied]
+        assert v.adapter.denied.endswith("from this address, then resume, or restart with another key")
         assert wait is not None
         assert wait.code == "denied"
         assert v.sent() == 1

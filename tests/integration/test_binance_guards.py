@@ -46,19 +46,19 @@ async def refused(
 
 @pytest.mark.parametrize("broker", [{}, SPOT], ids=["futures", "spot"])
 @pytest.mark.parametrize(
-    "credentials",
+    ("credentials", "words"),
     [
-        Credentials("other-key", "loopback-secret", KEY.origin),
-        Credentials("loopback-key", "wrong-secret", KEY.origin),
+        (Credentials("other-key", "loopback-secret", KEY.origin), "give a key of this network"),
+        (Credentials("loopback-key", "wrong-secret", KEY.origin), "give the secret that belongs to this key"),
     ],
     ids=["key", "secret"],
 )
-def test_a_wrong_key_or_secret(credentials: Credentials, broker: dict[str, Any]) -> None:
+def test_a_wrong_key_or_secret(credentials: Credentials, words: str, broker: dict[str, Any]) -> None:
     @in_virtual_time
     async def run() -> None:
         await refused(
             "permission",
-            "refuses the API key in the environment variable BINANCE_API_KEY",
+            f"the API key in the environment variable BINANCE_API_KEY .*{words}",
             settings=settings_of(broker=broker),
             credentials=credentials,
         )
@@ -176,11 +176,44 @@ def test_live_wants_a_key_that_may_trade_and_nothing_worse(
         keys = {"loopback-key": Key("loopback-secret", **rights)}
         settings = settings_of("live", broker, risk=LIVE)
         await refused("permission", words, settings=settings, keys=keys)
-        # Withdrawals endanger nothing where the money is not real.
+
+    run()
+
+
+@pytest.mark.parametrize("broker", [{}, SPOT], ids=["futures", "spot"])
+def test_withdrawals_endanger_nothing_where_the_money_is_not_real(broker: dict[str, Any]) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        keys = {"loopback-key": Key("loopback-secret", may_withdraw=True)}
         async with venue(settings_of(broker=broker), keys=keys) as v:
             assert v.adapter.denied is None
 
     run()
+
+
+@pytest.mark.parametrize("broker", [{}, SPOT], ids=["futures", "spot"])
+def test_a_key_that_may_only_read_is_found_out_without_an_order(broker: dict[str, Any]) -> None:
+    @in_virtual_time
+    async def run() -> None:
+        keys = {"loopback-key": Key("loopback-secret", may_trade=False)}
+        words = "may not trade on 127.0.0.1:8080: enable trading"
+        await refused("permission", words, settings=settings_of(broker=broker), keys=keys)
+
+    run()
+
+
+@in_virtual_time
+async def test_a_host_that_rehearses_no_orders_is_no_obstacle() -> None:
+    async with venue(started=False) as v:
+        v.plan(FaultRule(kind="answer", endpoint="test_order", status=404, text="no such path"))
+
+        assert await v.start() is None
+
+
+@in_virtual_time
+async def test_a_page_for_people_is_no_exchange() -> None:
+    plan = (FaultRule(kind="answer", endpoint="time", status=404, text="no such page", executed=False),)
+    await refused("unavailable", "does not tell the time .*check broker.name", plan=plan)
 
 
 @in_virtual_time

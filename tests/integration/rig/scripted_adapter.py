@@ -61,7 +61,7 @@ class ScriptedAdapter:
     name = "scripted"
     clock_offset_ms = 0
     weight_used = 0
-    denied = None
+    denied: str | None = None
 
     def __init__(
         self,
@@ -138,6 +138,10 @@ class ScriptedAdapter:
             price=ctx.price,
             signal_id=ctx.signal_id,
         )
+
+    def allow_again(self) -> None:
+        """A person has looked."""
+        self.denied = None
 
     def renew(self, order: Order, life_end_ms: int | None) -> Order:
         """The same order."""

@@ -2,7 +2,8 @@
 
 `POST /control/faults` takes a list of rules (replaces the plan) or `{"add": [...]}`; `GET` shows the rules
 with their counts. `POST /control/price` takes `{"symbol", "price"}`; `POST /control/symbol` the rules of a
-symbol; `POST /control/cut` cuts the streams, `POST /control/expire` ends the listen keys.
+symbol; `POST /control/key` changes what a key may do, or revokes it; `POST /control/account` takes
+`{"hedge"}`; `POST /control/cut` cuts the streams, `POST /control/expire` ends the listen keys.
 `GET /control/journal?from=N` shows the entries after the Nth, `GET /control/state` a snapshot. Only this
 machine may ask; there is no key.
 """
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 
+from adapters.exchange.accounts import held
 from adapters.exchange.call import Venue
 from adapters.exchange.faults import FaultPlanError, FaultRule
 from adapters.exchange.messages import Incoming, Reply
@@ -44,6 +46,11 @@ class _KeyRights(msgspec.Struct, forbid_unknown_fields=True):
     may_trade: bool | None = None
     may_withdraw: bool | None = None
     allowed_ips: tuple[str, ...] | None = None
+
+
+class _Account(msgspec.Struct, forbid_unknown_fields=True):
+    hedge: bool
+    account: str = "main"
 
 
 def handle_control(venue: Venue, incoming: Incoming) -> Reply:
@@ -113,6 +120,19 @@ def _set_key(venue: Venue, incoming: Incoming) -> object:
     return {"key": given.key, "known": True, **{name: getattr(changed, name) for name in rights}}
 
 
+def _set_account(venue: Venue, incoming: Incoming) -> object:
+    given = msgspec.json.decode(incoming.body, type=_Account)
+    account = venue.accounts.get(given.account)
+    if account is None:
+        raise ValueError(f"no account {given.account}, there are {', '.join(venue.accounts)}")
+    if held(account) or any(True for _ in venue.book.open_orders(account.name)):
+        raise ValueError("the position mode cannot change while there are orders or positions")
+    if account.hedge is not given.hedge:
+        account.hedge = given.hedge
+        venue.journal.write("mode", account=account.name, hedge=account.hedge)
+    return {"account": account.name, "hedge": account.hedge}
+
+
 def _cut(venue: Venue, incoming: Incoming) -> object:
     for account in venue.accounts:
         venue.streams.cut(account)
@@ -176,6 +196,7 @@ _COMMANDS: Mapping[tuple[str, str], Callable[[Venue, Incoming], object]] = {
     ("POST", "/control/price"): _set_price,
     ("POST", "/control/symbol"): _set_symbol,
     ("POST", "/control/key"): _set_key,
+    ("POST", "/control/account"): _set_account,
     ("POST", "/control/cut"): _cut,
     ("POST", "/control/expire"): _expire,
     ("GET", "/control/journal"): _journal,

@@ -55,6 +55,7 @@ def test_a_price_that_is_set_fills_what_it_crosses() -> None:
         ("faults", [{"kind": "lunch"}]),
         ("faults", {"add": [{"kind": "late"}] * 1_001}),
         ("symbol", {"symbol": "SOLUSDT"}),
+        ("account", {"hedge": True, "account": "nobodys"}),
         ("key", {"key": "nobodys", "may_trade": True}),
         ("key", {"key": "loopback-key", "secret": "other"}),
     ],
@@ -117,6 +118,20 @@ def test_a_key_that_may_withdraw_says_so() -> None:
 
     rights = box.ask("GET", "/sapi/v1/account/apiRestrictions").body
     assert rights["enableWithdrawals"] is True
+
+
+def test_an_account_changes_its_position_mode_while_it_is_flat() -> None:
+    box = Box()
+
+    heard = control(box, "POST", "account", {"hedge": True})
+    one_sided = box.place("a").code
+    control(box, "POST", "account", {"hedge": False})
+    box.place("b")
+
+    assert heard.body == {"account": "main", "hedge": True}
+    assert one_sided == -4061
+    assert [entry["hedge"] for entry in box.facts("mode")] == [True, False]
+    assert control(box, "POST", "account", {"hedge": True}).status == 400
 
 
 def test_the_journal_is_read_from_where_one_was() -> None:

@@ -59,6 +59,11 @@ class Reads:
             found.update(row[0] for row in self._connection.execute(sql.KNOWN, (chunk,)))
         return frozenset(found)
 
+    def exchange_order_id_of(self, row_id: int) -> str | None:
+        """The venue's own id of the order of a row that exists; None while it is not known."""
+        found = self._connection.execute(sql.VENUE_ID_OF, (row_id,)).fetchone()[0]
+        return None if found is None else str(found)
+
     def symbol_of(self, row_id: int) -> str:
         """The symbol of a row that exists."""
         row = self._connection.execute(sql.SYMBOL_OF, (row_id,)).fetchone()

@@ -200,6 +200,7 @@ SELECT symbol, state, count(*), min(reserved_ms)
 """
 QUANTITY_OF = "SELECT qty FROM executions WHERE id = ?"
 OUTCOME_OF = "SELECT state, status, qty FROM executions WHERE id = ?"
+VENUE_ID_OF = "SELECT json_extract(meta_json, '$.exchange_order_id') FROM executions WHERE id = ?"
 SYMBOL_OF = "SELECT symbol FROM executions WHERE id = ?"
 KNOWN = """
 SELECT client_order_id FROM executions WHERE client_order_id IN (SELECT value FROM json_each(?))

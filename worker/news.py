@@ -59,6 +59,8 @@ class News:
             await self._unexplained(update)
             return True
         row_id, before = found
+        if await self._is_another(row_id, update):
+            return True
         after = State(update.state)
         if before in LATE_FILL_STATES:
             known = await writer.call(lambda: self._ledger.filled_of(row_id))
@@ -70,6 +72,23 @@ class News:
         return await self._commit(
             accepted_move(row_id, before, update, attempts=None, latency_ms=None), update
         )
+
+    async def _is_another(self, row_id: int, update: OrderUpdate) -> bool:
+        """Whether the venue tells of a second order under the client order id of this row: then it halts."""
+        ours = await self._writer.call(lambda: self._ledger.exchange_order_id_of(row_id))
+        if ours is None or update.exchange_order_id in (None, ours):
+            return False
+        symbol = await self._writer.call(lambda: self._ledger.symbol_of(row_id))
+        why = (
+            f"the exchange has two orders under {update.client_order_id}, {ours} and "
+            f"{update.exchange_order_id}: compare the position with the executions, then resume"
+        )
+        self._report.log.error("second_order", symbol=symbol, client_order_id=update.client_order_id, why=why)
+        if self._halts.why(symbol) is None:
+            await self._halts.halt(
+                Halt(scope=symbol, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
+            )
+        return True
 
     async def _commit(self, move: Move, update: OrderUpdate) -> bool:
         share = Share(symbol="", moves=[move])

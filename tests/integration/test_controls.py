@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from rig.floor import signal
 from rig.process import Process
@@ -225,3 +226,19 @@ async def test_a_late_fill_of_a_canceled_order_counts_into_the_position(tmp_path
     assert [halt.scope for halt in halts] == ["BTCUSDT"]
     lines = (tmp_path / "BTCUSDT").glob("*.jsonl")
     assert sum(len(path.read_text().splitlines()) for path in lines) == 1
+
+
+@in_virtual_time
+async def test_a_second_order_under_one_client_order_id_halts_its_symbol(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    async with Process(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as process:
+        await until(lambda: process.worker.states().get(A) == "filled", clock)
+        update = next(iter(venue.orders.values()))
+        venue.tell(msgspec.structs.replace(update, exchange_order_id="another"))
+        await clock.sleep(2)
+        halts = process.worker.floor.halts.in_force()
+
+    assert [halt.scope for halt in halts] == ["BTCUSDT"]
+    assert "two orders" in halts[0].why
+    assert process.worker.states() == {A: "filled"}

@@ -279,9 +279,13 @@ class Ledger(Reads):
             self._over_a_wire = any(new.client_order_id is not None for new in reservations)
         rows = [row_values(reservation, self._now_ms) for reservation in reservations]
         new: dict[tuple[int, str], int] = {}
-        for start, count in slices(len(rows), sql.RESERVATIONS_MAX):
-            cursor = connection.execute(sql.reserve(count), flat(rows[start : start + count]))
-            new.update(((ts_ms, signal_id), row_id) for row_id, ts_ms, signal_id in cursor.fetchall())
+        if len(rows) == 1:
+            for row_id, ts_ms, signal_id in connection.execute(sql.reserve(1), rows[0]).fetchall():
+                new[ts_ms, signal_id] = row_id
+        else:
+            for start, count in slices(len(rows), sql.RESERVATIONS_MAX):
+                cursor = connection.execute(sql.reserve(count), flat(rows[start : start + count]))
+                new.update(((ts_ms, signal_id), row_id) for row_id, ts_ms, signal_id in cursor.fetchall())
         if new:
             connection.execute(sql.BIRTHS, (self._now_ms, min(new.values())))
         last_order_ms = 0
@@ -332,15 +336,17 @@ class Ledger(Reads):
         return self._connection.total_changes - before
 
     def _save_progress(self, share: Share) -> None:
-        for statement, rows in (
-            (sql.POSITION, [astuple(position) for position in share.positions]),
-            (sql.STAMP, list(share.stamps.items())),
-            (sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files]),
-            (sql.PROJECTION, list(share.projected.items())),
-            (sql.FORGET_PROJECTED_FILE, [(path,) for path in share.forgotten_files]),
-        ):
-            if rows:
-                self._connection.executemany(statement, rows)
+        write = self._connection.executemany
+        if share.positions:
+            write(sql.POSITION, [astuple(position) for position in share.positions])
+        if share.stamps:
+            write(sql.STAMP, list(share.stamps.items()))
+        if share.projected_files:
+            write(sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files])
+        if share.projected:
+            write(sql.PROJECTION, list(share.projected.items()))
+        if share.forgotten_files:
+            write(sql.FORGET_PROJECTED_FILE, [(path,) for path in share.forgotten_files])
 
     def close(self) -> None:
         """Checkpoint, close the database and give the folder free."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from crash.command import crash_command
 from crash.planted import BUGS
 
-ROOT = Path(__file__).resolve().parents[2]
 POINTS = 500
 SEED = 0
 # Where a mistake shows only in some scenarios: the first seed that has one.
@@ -19,17 +16,8 @@ CAUGHT_WITHIN = 150
 
 
 def crash_run(*words: str) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own: what it kills must not be collected in this one."""
-    paths = os.pathsep.join(str(ROOT / "tests" / name) for name in ("faults", "integration"))
-    return subprocess.run(
-        [sys.executable, "-m", "crash.run", *words],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    """The command for points."""
+    return crash_command("crash.run", *words)
 
 
 def test_no_signal_is_lost_or_doubled_wherever_the_worker_is_killed() -> None:

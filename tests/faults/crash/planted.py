@@ -31,7 +31,7 @@ from worker.rows import pending_of
 Plant = Callable[[ExitStack], None]
 
 
-def _swap(stack: ExitStack, owner: object, name: str, part: object) -> Any:
+def swap(stack: ExitStack, owner: object, name: str, part: object) -> Any:
     """Put `part` in the place of what is there, which is returned."""
     original = getattr(owner, name)
     stack.callback(setattr, owner, name, original)
@@ -46,7 +46,7 @@ def sends_again_blindly(stack: ExitStack) -> None:
         result = await original(self, order, guard)
         return await original(self, order, guard) if isinstance(result, Unknown) else result
 
-    original = _swap(stack, BinanceAdapter, "submit", submit)
+    original = swap(stack, BinanceAdapter, "submit", submit)
 
 
 def asks_once_and_sends_again(stack: ExitStack) -> None:
@@ -59,7 +59,7 @@ def asks_once_and_sends_again(stack: ExitStack) -> None:
         found: LookupResult = await original(self, client_order_id, order)
         return found
 
-    original = _swap(stack, BinanceAdapter, "lookup", lookup)
+    original = swap(stack, BinanceAdapter, "lookup", lookup)
 
 
 def takes_trouble_for_a_rejection(stack: ExitStack) -> None:
@@ -69,7 +69,7 @@ def takes_trouble_for_a_rejection(stack: ExitStack) -> None:
         result = await original(self, order, guard)
         return Rejected("venue_rejected", result.why) if isinstance(result, Unknown) else result
 
-    original = _swap(stack, BinanceAdapter, "submit", submit)
+    original = swap(stack, BinanceAdapter, "submit", submit)
 
 
 def reserves_after_the_send(stack: ExitStack) -> None:
@@ -86,8 +86,8 @@ def reserves_after_the_send(stack: ExitStack) -> None:
         answer = answers.pop(order.client_order_id, None)
         return answer if answer is not None else await send(self, order, guard)
 
-    original = _swap(stack, Lane, "_reserve", reserve)
-    send = _swap(stack, BinanceAdapter, "submit", submit)
+    original = swap(stack, Lane, "_reserve", reserve)
+    send = swap(stack, BinanceAdapter, "submit", submit)
 
 
 def moves_on_before_it_reserves(stack: ExitStack) -> None:
@@ -100,13 +100,13 @@ def moves_on_before_it_reserves(stack: ExitStack) -> None:
         receipt: Receipt = await original(self, share, at_once=at_once)
         return receipt
 
-    original = _swap(stack, Writer, "commit", commit)
+    original = swap(stack, Writer, "commit", commit)
 
 
 def makes_ids_at_random(stack: ExitStack) -> None:
     """Each attempt at a row has a client order id of its own."""
     dice = seeded_random(7)
-    _swap(stack, rows, "client_order_id", lambda symbol, signal_id: f"ew1-{dice.getrandbits(96):024x}")
+    swap(stack, rows, "client_order_id", lambda symbol, signal_id: f"ew1-{dice.getrandbits(96):024x}")
 
 
 def sends_again_at_start(stack: ExitStack) -> None:
@@ -119,18 +119,18 @@ def sends_again_at_start(stack: ExitStack) -> None:
             pending.order = self._adapter.renew(pending.order, self._gate.life_end_ms(pending))
         return mine or await original(self, symbol, patience)
 
-    original = _swap(stack, Resolver, "recover", recover)
+    original = swap(stack, Resolver, "recover", recover)
 
 
 def forgets_the_window(stack: ExitStack) -> None:
     """An absence is proven while the order may still be accepted, or be accepted and not shown."""
-    _swap(stack, AbsenceProof, "fence_ms", property(lambda self: 0))
+    swap(stack, AbsenceProof, "fence_ms", property(lambda self: 0))
 
     def absent(self: AbsenceProof, server_ms: int, took_ms: int) -> Any:
         self._numbers = self._numbers.__class__(margin_ms=0, visibility_ms=0, spacing_ms=20, answers_min=1)
         return original(self, server_ms, took_ms)
 
-    original = _swap(stack, AbsenceProof, "absent", absent)
+    original = swap(stack, AbsenceProof, "absent", absent)
 
 
 def forgets_the_past(stack: ExitStack) -> None:
@@ -139,7 +139,7 @@ def forgets_the_past(stack: ExitStack) -> None:
     async def load(self: Past, patience: Patience) -> None:
         """Nothing."""
 
-    _swap(stack, Past, "load", load)
+    swap(stack, Past, "load", load)
 
 
 BUGS: Mapping[str, Plant] = {

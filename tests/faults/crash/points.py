@@ -171,6 +171,7 @@ class Play:
             life.stop()
             await asyncio.wait({task, self._crashed}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
             if self._crashed.done():
+                await self._clock.sleep(self._downtime_s())
                 return self._crashed.result()
         arm_crash_points(None)
         error = task.exception() if task.done() else None
@@ -327,7 +328,10 @@ def scratch() -> Path:
 
 
 def play(
-    scenario: Scenario, moment: Moment | None, plant: Callable[[ExitStack], None] | None = None
+    scenario: Scenario,
+    moment: Moment | None,
+    plant: Callable[[ExitStack], None] | None = None,
+    kind: type[Play] = Play,
 ) -> Outcome:
     """Play one point from its beginning to the judge's words. The same arguments give the same outcome."""
     root = scratch()
@@ -338,7 +342,7 @@ def play(
             stack.enter_context(without_threads())
             if plant is not None:
                 plant(stack)
-            game = Play(scenario, moment, root, loop)
+            game = kind(scenario, moment, root, loop)
             stack.enter_context(reading_from(game.source))  # type: ignore[arg-type]  # of the present life
             try:
                 outcome = loop.run_until_complete(game.run())

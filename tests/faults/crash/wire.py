@@ -7,7 +7,8 @@ callbacks that belong to no life.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
@@ -25,6 +26,9 @@ class CallbackHost:
     def __init__(self, exchange: Exchange, clock: LifeClock, loop: SteppingLoop) -> None:
         self.exchange = exchange
         self.refusing = False
+        # How often each HTTP status was answered.
+        self.statuses: Counter[int] = Counter()
+        self.on_departure: Callable[[Incoming], None] = lambda incoming: None
         self._clock = clock
         self._loop = loop
         self._world = copy_context()
@@ -41,12 +45,14 @@ class CallbackHost:
 
     def deliver(self, incoming: Incoming, latency: Latency, replied: asyncio.Future[WireResult]) -> None:
         """The bytes are on the way."""
+        self.on_departure(incoming)
         self.later(latency(), self._arrive, incoming, latency, replied, self._clock.wall_ms())
 
     def _arrive(
         self, incoming: Incoming, latency: Latency, replied: asyncio.Future[WireResult], sent_ms: int
     ) -> None:
         reply = self.exchange.handle(incoming, self.now_ms())
+        self.statuses[reply.status] += 1
         self.stir()
         self.later(reply.delay_s + latency(), self._answer, reply, replied, sent_ms)
 

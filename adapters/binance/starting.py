@@ -101,7 +101,9 @@ async def know_the_clock(client: Client, account: Account, clock: Clock) -> Star
         until_ms = listens_again_ms(client)
         if until_ms > clock.wall_ms():
             return Trouble("deadline", why or "no time", until_ms)
-        return Trouble("unavailable", why or "no time")
+        # A former run may have used up the minute's requests: that passes with the minute.
+        room = client.obstacle(wire.server_time(client.market), urgent=True)
+        return Trouble("unavailable", why or "no time", None if room is None else room.retry_at_ms)
 
     known = await insist(clock, sample)
     if isinstance(known, Trouble):

@@ -15,7 +15,8 @@ from adapters.binance.credentials import Credentials
 from adapters.binance.transport import HttpReply, HttpRequest, StreamClosed, WireResult
 from adapters.contract import Guard, StartRefusal
 from adapters.exchange.faults import FaultRule
-from adapters.exchange.terms import FUTURES_RULES, Key
+from adapters.exchange.messages import Incoming
+from adapters.exchange.terms import FUTURES_LIMITS, FUTURES_RULES, Key
 from config.settings import Settings
 
 LIVE = {"max_order_usd": 1_000, "max_orders_per_minute": 100, "max_position_usd": 10_000}
@@ -268,6 +269,19 @@ async def test_lost_replies_alone_do_not_forbid_a_start() -> None:
             assert await v.start() is None
 
 
+@in_virtual_time
+async def test_a_minute_that_former_runs_have_used_up_is_waited_out() -> None:
+    async with venue(started=False) as v:
+        question = Incoming("GET", "/fapi/v1/time", "", b"", {}, "127.0.0.1")
+        for _ in range(FUTURES_LIMITS.weight_per_minute - 2):
+            v.exchange.handle(question, v.host.now_ms())
+        begun_s = v.clock.monotonic_s()
+
+        assert await v.start() is None
+
+        assert 3 < v.clock.monotonic_s() - begun_s < 65
+
+
 class Elsewhere:
     """A host that tells the time and the rights of a key, and nothing else."""
 
@@ -287,7 +301,11 @@ class Elsewhere:
         return HttpReply(200, {}, time if request.path.endswith("/time") else self._body)
 
     async def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
         """None."""
         yield StreamClosed("no stream here")

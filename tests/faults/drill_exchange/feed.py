@@ -17,6 +17,8 @@ from pathlib import Path
 from drill.feed import Fields, FileFeed, Journal, Signals, moments
 
 SHAPE = "v1-jsonl"
+INDIFFERENT_MAX = 0.6
+DECIDED = 0.8
 
 
 class FreshSignals(Signals):
@@ -32,7 +34,11 @@ class FreshSignals(Signals):
         now_ms = time.time_ns() // 1_000_000
         tie = self._ties.random() < 0.1
         self._last_ms = max(self._last_ms + (0 if tie else 1), now_ms)
-        return self.at(symbol, self._last_ms)
+        fields = self.at(symbol, self._last_ms)
+        if abs(fields["score"]) < INDIFFERENT_MAX and self._ties.random() < DECIDED:
+            # An exchange is put to the test by orders: most of the indifferent ones make up their minds.
+            fields["score"] += 1.0
+        return fields
 
 
 class ManySymbolsFeed(FileFeed):

@@ -7,6 +7,7 @@ journal. In the end everybody tells the truth, the worker drains, and four witne
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
@@ -19,12 +20,14 @@ from drill_exchange.figures import recoveries_s
 from drill_exchange.judge import Evidence, Verdict, judge
 from drill_exchange.plan import NUMBERS, Rule, rules
 from drill_exchange.processes import (
+    PRICES,
     ExchangeProcess,
     Workers,
     gathered,
-    is_settled,
     lines_of,
+    progress,
     start_feed,
+    worker_config,
 )
 
 from config.seams import CRASH_POINT_VARIABLE, CRASH_POINTS
@@ -49,24 +52,34 @@ DEATH_AT_START = 0.25
 NAMED_PATIENCE_S = 8.0
 DRAIN_POLL_S = 0.2
 STOP_PATIENCE_S = 20.0
+# How long a worker that dies at random lives after it is ready; within these bounds as the pace asks for.
+LIFE_S_MIN = 1.5
+LIFE_S_MAX = 15.0
+# The feed waits while so much is unread: no signal may grow too old to be sent in a backlog.
+BACKLOG_MAX = 200
 CUT_CHANCE = 0.15
 AFTERGLOW_S = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much of everything. `life_s`: how long a worker that dies at random lives at most.
+    """How much of everything: so many kills spread over `duration_s`, in which so many signals are fed.
 
     The last life under faults ends after `last_life_s`, the life without faults after `drain_s`.
     """
 
     kills: int
     signals: int
-    rate: float
-    life_s: float = 5.0
+    duration_s: float
     exchange_kills: int = 0
+    symbols: tuple[str, ...] = tuple(PRICES)
     last_life_s: float = 60.0
     drain_s: float = 180.0
+
+    @property
+    def rate(self) -> float:
+        """Records a second, while the feed may write: it makes good for its waits."""
+        return 2 * self.signals / self.duration_s
 
 
 @dataclass(slots=True)
@@ -142,10 +155,12 @@ class ExchangeDrill:
         self._feed_list = folder / "feed-journal.jsonl"
         # One account for each drill: two at once must not fight for the account's lock.
         key = f"drill-key-{seed}-{folder.name}"
-        self._exchange = ExchangeProcess(folder, seed, key)
-        self._workers = Workers(folder, self._exchange, key, mistake, numbers)
+        self._exchange = ExchangeProcess(folder, seed, key, scale.symbols)
+        config = worker_config(folder, scale.symbols, numbers)
+        self._workers = Workers(folder, self._exchange, key, config, mistake)
         self._output = self._workers.output
         self._started_ms: list[int] = []
+        self._life_ends_s = 0.0
         nothing = Evidence([], [], [], [], {})
         self._report = Report(seed, judge(nothing), nothing)
 
@@ -167,23 +182,39 @@ class ExchangeDrill:
     def _run_with_feed(self) -> None:
         scale = self._scale
         feed = start_feed(
-            self._output, self._feed_list, seed=self._seed, rate=scale.rate, count=scale.signals * 10
+            self._output,
+            self._feed_list,
+            scale.symbols,
+            seed=self._seed,
+            rate=scale.rate,
+            count=2 * scale.signals,
         )
         try:
             lives = schedule(scale.kills, self._dice)
-            restarts = {
+            dies = {
                 (number + 1) * len(lives) // (scale.exchange_kills + 1)
                 for number in range(scale.exchange_kills)
             }
+            began_s = time.monotonic()
             for number, end in enumerate(lives):
-                if number in restarts:
+                self._pace(feed, scale.signals * (number + 1) / len(lives))
+                if number in dies:
                     self._kill_exchange()
+                self._life_ends_s = began_s + scale.duration_s * (number + 1) / len(lives)
                 self._live(end)
+            os.kill(feed.pid, signal.SIGCONT)
             self._until_fed()
         finally:
+            os.kill(feed.pid, signal.SIGCONT)
             code = feed.end()
         if code:
             raise DrillError(f"the feed ended with {code}: {feed.tail()}")
+
+    def _pace(self, feed: Process, signals: float) -> None:
+        """The feed goes with the kills, however slow the host is, and waits while too much is unread."""
+        fed = self._fed()
+        waits = fed > signals or fed - progress(self._output)[0] > BACKLOG_MAX
+        os.kill(feed.pid, signal.SIGSTOP if waits else signal.SIGCONT)
 
     def _until_fed(self) -> None:
         """A last life under faults, until enough was fed and, if that comes soon, all of it is settled."""
@@ -191,7 +222,7 @@ class ExchangeDrill:
         while self._fed() < self._scale.signals and worker.ended() is None:
             time.sleep(DRAIN_POLL_S)
         deadline = time.monotonic() + self._scale.last_life_s
-        while worker.ended() is None and time.monotonic() < deadline and not self._is_settled(self._fed()):
+        while worker.ended() is None and time.monotonic() < deadline and not self._is_settled():
             time.sleep(DRAIN_POLL_S)
         self._kill(worker, RANDOM)
 
@@ -225,7 +256,8 @@ class ExchangeDrill:
             self._is_ready(worker)
             if self._dice.random() < CUT_CHANCE:
                 self._exchange.cut_streams()
-            time.sleep(self._dice.uniform(0, self._scale.life_s))
+            left_s = self._life_ends_s - time.monotonic()
+            time.sleep(self._dice.uniform(0, min(LIFE_S_MAX, max(LIFE_S_MIN, 2 * left_s))))
         self._kill(worker, RANDOM)
 
     def _die_at(self, point: str) -> None:
@@ -272,14 +304,19 @@ class ExchangeDrill:
     def _drain(self) -> None:
         """Everybody tells the truth: what is left is worked off, and a further start adds nothing."""
         worker = self._start()
+        self._is_ready(worker)
         deadline = time.monotonic() + self._scale.drain_s
-        while not self._is_settled(self._fed()):
+        while not self._is_settled():
             if worker.ended() is not None or time.monotonic() > deadline:
                 self._report.faults.append(f"{worker.log.name}: it does not drain: {worker.tail()}")
                 break
             time.sleep(DRAIN_POLL_S)
         if worker.ended() is None:
             self._expect(worker, worker.end(patience_s=STOP_PATIENCE_S), 0)
+        if self._is_settled():
+            self._drain_again()
+
+    def _drain_again(self) -> None:
         before = self._left()
         worker = self._start()
         self._is_ready(worker)
@@ -288,8 +325,9 @@ class ExchangeDrill:
         if self._left() != before:
             self._report.faults.append("a further start over the same input changed rows, lines or orders")
 
-    def _is_settled(self, fed: int) -> bool:
-        return (self._output / "executions" / "executions.db").exists() and is_settled(self._output, fed)
+    def _is_settled(self) -> bool:
+        rows, unsettled = progress(self._output)
+        return rows >= self._fed() and not unsettled
 
     def _left(self) -> tuple[object, ...]:
         found = gathered(self._output, self._feed_list, self._exchange.journal)

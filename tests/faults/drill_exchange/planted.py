@@ -12,7 +12,9 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from adapters.binance import answers, asking
+import msgspec
+
+from adapters.binance import answers, asking, verdicts
 from adapters.binance.adapter import BinanceAdapter
 from adapters.binance.facts import OrderFact
 from adapters.binance.lookup import Lookup
@@ -60,7 +62,7 @@ def believe_one_query() -> None:
 
 def call_5xx_rejected() -> None:
     """A server error is taken for a no."""
-    verdict = asking.verdict
+    verdict = verdicts.verdict
 
     def hasty(market: Any, status: int, code: int | None, text: str, *, placing: bool, headers: Any) -> Any:
         if placing and status >= 500:
@@ -138,14 +140,14 @@ def assume_the_fill() -> None:
         result = acknowledged(order, reply)
         if not isinstance(result, Accepted):
             return result
-        update = {"state": "filled", "filled_qty": order.qty, "average_price": order.intent_price}
-        return _changed(result, update=_changed(result.update, **update))
+        update: dict[str, Any] = {
+            "state": "filled",
+            "filled_qty": order.qty,
+            "average_price": order.intent_price,
+        }
+        return msgspec.structs.replace(result, update=msgspec.structs.replace(result.update, **update))
 
     _replace(answers, "_acknowledged", hopeful)
-
-
-def _changed(struct: Any, **values: Any) -> Any:
-    return type(struct)(**{**{name: getattr(struct, name) for name in struct.__struct_fields__}, **values})
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:

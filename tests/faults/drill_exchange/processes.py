@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,11 @@ from drill_exchange.plan import Rule
 FEED = Path(__file__).parent / "feed.py"
 PLANTED = Path(__file__).parent / "planted.py"
 TESTS = Path(__file__).parent.parent
-# Of each symbol, the price that its walk begins at; the terms let 400 USD be ordered of every one.
-PRICES = {
-    "BTCUSDT": "",
-    "ETHUSDT": "",
-    "BNBUSDT": "=600",
-    "SOLUSDT": "=150",
-    "LTCUSDT": "=80",
-    "AVAXUSDT": "=30",
-}
-SYMBOLS = tuple(PRICES)
+# The code that is drilled is the one that this drill lies beside, wherever the environment took it from.
+CODE = TESTS.parent.parent
+# Of each symbol, the price that its walk begins at; the terms let 400 USD be ordered of every one. Four of
+# them, because a start asks two questions a symbol, and twenty starts a minute have to fit into the limits.
+PRICES = {"BTCUSDT": "", "ETHUSDT": "", "SOLUSDT": "=150", "AVAXUSDT": "=30"}
 SECRET = "drill-secret"
 SECRET_VARIABLE = "DRILL_EXCHANGE_SECRET"
 CONTROL_PATIENCE_S = 10.0
@@ -47,13 +43,13 @@ COUNT = "SELECT count(*) FROM executions"
 def clean_environment(**more: str) -> dict[str, str]:
     """The caller's environment without any of its settings, and with `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("V13_", "EXECUTION_"))}
-    return {**kept, "PYTHONPATH": str(TESTS), **more}
+    return {**kept, "PYTHONPATH": f"{TESTS}:{CODE}", **more}
 
 
 class ExchangeProcess:
     """The exchange, which keeps its port and its journal over its deaths."""
 
-    def __init__(self, folder: Path, seed: int, key: str) -> None:
+    def __init__(self, folder: Path, seed: int, key: str, symbols: Sequence[str]) -> None:
         self.journal = folder / "exchange-journal.jsonl"
         self.port = 0
         self.struck: dict[str, int] = {}
@@ -61,6 +57,7 @@ class ExchangeProcess:
         self._folder = folder
         self._seed = seed
         self._key = key
+        self._symbols = symbols
         self._lives = 0
         self._faults = folder / "faults.json"
         self._process: Process | None = None
@@ -70,8 +67,9 @@ class ExchangeProcess:
         self._lives += 1
         self._faults.write_text(json.dumps(rules))
         log = self._folder / f"exchange-{self._lives:02}.log"
-        symbols = ",".join(name + price for name, price in PRICES.items())
-        command = [str(WORKER), "exchange", "--port", str(self.port), "--journal", str(self.journal)]
+        symbols = ",".join(name + PRICES[name] for name in self._symbols)
+        command = [str(WORKER), "exchange", "--port", str(self.port)]
+        command += ["--journal", str(self.journal)]
         command += ["--faults", str(self._faults), "--price", "walk", "--seed", str(self._seed + self._lives)]
         command += ["--symbols", symbols, "--key", self._key, "--secret-env", SECRET_VARIABLE]
         self._process = Process(command, log, clean_environment(**{SECRET_VARIABLE: SECRET}))
@@ -137,14 +135,14 @@ def _name_of(rule: Rule) -> str:
     return f"{endpoint}: {kind}" if endpoint else f"stream: {kind}"
 
 
-def worker_config(folder: Path, numbers: dict[str, int]) -> Path:
+def worker_config(folder: Path, symbols: Sequence[str], numbers: dict[str, int]) -> Path:
     """The worker's settings in a file of their own: no limit in it is one that a drill would meet."""
     path = folder / "worker.yaml"
     broker = "".join(f"  {name}: {value}\n" for name, value in numbers.items())
     path.write_text(
         "execution:\n"
         "  mode: testnet\n"
-        f"  symbols: [{', '.join(SYMBOLS)}]\n"
+        f"  symbols: [{', '.join(symbols)}]\n"
         "  rate_limit: {max_qps: 200, max_concurrency: 8}\n"
         "  retry: {max_attempts: 100, backoff_ms: 50}\n"
         "  business: {order_size_usd: 400}\n"
@@ -160,14 +158,14 @@ class Workers:
     """Starts one worker after the other on one folder; `mistake` plants one into each."""
 
     def __init__(
-        self, folder: Path, exchange: ExchangeProcess, key: str, mistake: str | None, numbers: dict[str, int]
+        self, folder: Path, exchange: ExchangeProcess, key: str, config: Path, mistake: str | None
     ) -> None:
         self.output = folder / "output"
         self._folder = folder
         self._exchange = exchange
         self._key = key
         self._mistake = mistake
-        self._config = worker_config(folder, numbers)
+        self._config = config
         self._lives = 0
 
     def start(self, **environment: str) -> Process:
@@ -184,9 +182,11 @@ class Workers:
         return Process(command, log, clean_environment(V13_BROKER_REST_URL=url, **keys, **environment))
 
 
-def start_feed(output: Path, journal: Path, *, seed: int, rate: float, count: int) -> Process:
+def start_feed(
+    output: Path, journal: Path, symbols: Sequence[str], *, seed: int, rate: float, count: int
+) -> Process:
     """Start the feed; returns once its first records are written."""
-    command = [sys.executable, str(FEED), "--symbols", ",".join(SYMBOLS), "--into", str(output)]
+    command = [sys.executable, str(FEED), "--symbols", ",".join(symbols), "--into", str(output)]
     command += ["--journal", str(journal), "--seed", str(seed), "--rate", str(rate), "--count", str(count)]
     feed = Process(command, journal.with_suffix(".log"), clean_environment())
     deadline = time.monotonic() + PATIENCE_S
@@ -205,11 +205,16 @@ def _opened(output: Path) -> sqlite3.Connection:
     return connection
 
 
-def is_settled(output: Path, signals: int) -> bool:
-    """Whether every signal has its row and every row its outcome."""
+def progress(output: Path) -> tuple[int, int]:
+    """How many signals have a row, and how many rows have no outcome yet."""
+    if not (output / "executions" / "executions.db").exists():
+        return 0, 0
     with closing(_opened(output)) as store:
-        rows, unsettled = store.execute(COUNT).fetchone()[0], store.execute(UNSETTLED).fetchone()[0]
-    return rows >= signals and not unsettled
+        try:
+            return store.execute(COUNT).fetchone()[0], store.execute(UNSETTLED).fetchone()[0]
+        except sqlite3.OperationalError:
+            # A store that was killed while it was made has no tables yet.
+            return 0, 0
 
 
 def lines_of(path: Path) -> list[dict[str, Any]]:

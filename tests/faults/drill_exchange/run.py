@@ -27,9 +27,10 @@ def _arguments() -> argparse.Namespace:
         description="kill a worker that trades on a lying exchange, and judge what is left"
     )
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs of the worker")
-    parser.add_argument("--signals", type=int, default=2_000, help="signals fed at least")
-    parser.add_argument("--rate", type=float, default=4.0, help="records a second that the feed writes")
-    parser.add_argument("--life", type=float, default=4.0, help="seconds that a worker lives at most")
+    parser.add_argument("--signals", type=int, default=2_400, help="signals fed at least")
+    parser.add_argument(
+        "--duration", type=float, default=840.0, help="seconds that the kills are spread over"
+    )
     parser.add_argument("--exchange-kills", type=int, default=5, help="SIGKILLs of the exchange")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     return parser.parse_args()
@@ -55,7 +56,7 @@ def main() -> int:
     options = _arguments()
     repeat = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in sorted(vars(options).items()))
     say(f"seed {options.seed}: PYTHONPATH=tests/faults .venv/bin/python -m drill_exchange.run {repeat}")
-    scale = Scale(options.kills, options.signals, options.rate, options.life, options.exchange_kills)
+    scale = Scale(options.kills, options.signals, options.duration, options.exchange_kills)
     folder = FOLDER / str(options.seed)
     # An earlier drill with this seed left its evidence there; this one begins with nothing.
     shutil.rmtree(folder, ignore_errors=True)

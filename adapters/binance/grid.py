@@ -6,8 +6,8 @@ or rounding mode of the process can touch a quantity or a price.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import ROUND_DOWN, ROUND_FLOOR, Context, Decimal
+from functools import lru_cache
 from math import gcd
 
 import msgspec
@@ -72,10 +72,24 @@ def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
     return _QUOTIENT.divide(dividend, divisor)
 
 
-def floor_on(grids: Sequence[Grid], wanted: Decimal, *, places: int) -> Decimal | None:
+def floor_on(grids: tuple[Grid, ...], wanted: Decimal, *, places: int) -> Decimal | None:
     """The largest value not above `wanted` that is on every grid, bounds aside; None: no value is on all.
 
     Where no grid has a step, it is cut after `places` decimal places.
+    """
+    common = _common(grids, places)
+    if common is None:
+        return None
+    offset, period, exponent = common
+    units = _units(wanted, exponent)
+    return canonical(_decimal(units - (units - offset) % period, exponent))
+
+
+@lru_cache(maxsize=1_024)
+def _common(grids: tuple[Grid, ...], places: int) -> tuple[int, int, int] | None:
+    """Offset and period of the values that are on every grid, in units of 10 ** the third; None: no value is.
+
+    The rules of a symbol change once a day; each order asks.
     """
     stepped = [grid for grid in grids if grid.step] or [Grid(step=Decimal(1).scaleb(-places))]
     exponent = min(_exponent(number) for grid in stepped for number in (grid.step, grid.minimum))
@@ -85,8 +99,7 @@ def floor_on(grids: Sequence[Grid], wanted: Decimal, *, places: int) -> Decimal 
         if both is None:
             return None
         offset, period = both
-    units = _units(wanted, exponent)
-    return canonical(_decimal(units - (units - offset) % period, exponent))
+    return offset, period, exponent
 
 
 def nearest_on(grid: Grid, wanted: Decimal, *, places: int) -> Decimal:

@@ -25,7 +25,7 @@ from adapters.binance.absence import (
 )
 from adapters.binance.client import Client
 from adapters.binance.facts import OrderFact, TradeFact, difference
-from adapters.binance.market import Market
+from adapters.binance.market import HISTORY_ROWS_MAX, Market
 from adapters.binance.questions import Doubt, Questions
 from adapters.binance.tracker import OrderTracker
 from adapters.contract import Found, LedgerView, LookupResult, NotYet, Order, ProvenAbsent
@@ -40,8 +40,10 @@ PROOFS_MAX = 1_024
 SEND_WINDOW_MS_MAX = 60_000
 # How far the exchange's clocks and our knowledge of them may differ.
 CLOCKS_MS = 1_000
-# Trades of orders older than the window are explained one by one, at the price of a question each.
-EXPLAINED_SINGLY_MAX = 5
+# Orders older than the window that traded in it are asked for with so many questions per round, and those
+# that were found are remembered: what an order was placed under never changes.
+EXPLAINING_QUESTIONS_MAX = 5
+EXPLAINED_MAX = 4_096
 
 # What streams and former questions have shown under a client order id.
 Sightings = Callable[[str], Sequence[OrderFact]]
@@ -92,6 +94,7 @@ class Lookup:
             spacing_ms=broker.absence_spacing_ms,
         )
         self._cases: OrderedDict[str, _Case] = OrderedDict()
+        self._explained: OrderedDict[tuple[str, int], OrderFact] = OrderedDict()
 
     async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
         """One round: the order itself, and when its absence has lasted, everything else.
@@ -191,15 +194,34 @@ class Lookup:
     async def _others(
         self, symbol: str, trades: Iterable[TradeFact], known: dict[int, OrderFact]
     ) -> dict[int, OrderFact] | Doubt:
-        """The orders in the lists, and those of trades that are in none: they may have worked for long."""
-        strangers = sorted({trade.order_id for trade in trades} - known.keys())
-        for order_id in strangers[:EXPLAINED_SINGLY_MAX]:
-            fact = await self._questions.order_by_id(symbol, order_id)
-            if isinstance(fact, Doubt):
-                return fact
-            if fact is not None:
+        """The orders in the lists, and those of trades that are in none: they may have worked for long.
+
+        A question shows the orders from the oldest unexplained one on; one that it does not show has none.
+        """
+        strangers = {trade.order_id for trade in trades} - known.keys()
+        for order_id in sorted(strangers):
+            if (fact := self._explained.get((symbol, order_id))) is not None:
                 known[order_id] = fact
-        return known
+                strangers.discard(order_id)
+        for _ in range(EXPLAINING_QUESTIONS_MAX):
+            if not strangers:
+                return known
+            limit = HISTORY_ROWS_MAX if len(strangers) > 1 else 1
+            oldest = min(strangers)
+            facts = await self._questions.orders_from(symbol, oldest, limit)
+            if isinstance(facts, Doubt):
+                return facts
+            found = {fact.order_id: fact for fact in facts if fact.order_id in strangers}
+            known |= found
+            self._remember(symbol, found.values())
+            strangers -= {oldest, *found}
+        return known if not strangers else Doubt(f"trades of {len(strangers)} orders are yet to be explained")
+
+    def _remember(self, symbol: str, facts: Iterable[OrderFact]) -> None:
+        for fact in facts:
+            self._explained[symbol, fact.order_id] = fact
+        while len(self._explained) > EXPLAINED_MAX:
+            self._explained.popitem(last=False)
 
     async def _unexplained(
         self, trades: Iterable[TradeFact], orders: dict[int, OrderFact]

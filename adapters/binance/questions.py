@@ -84,13 +84,10 @@ class Questions:
 
         return await self._pages("the order history", page, _facts)
 
-    async def order_by_id(self, symbol: str, order_id: int) -> OrderFact | Doubt | None:
-        """One order by the exchange's own id; None when it shows none."""
-        request = wire.all_orders(self._market, symbol, from_order_id=order_id, limit=1)
-        facts = await self._ask("the order history", request, _facts)
-        if isinstance(facts, Doubt):
-            return facts
-        return next((fact for fact in facts if fact.order_id == order_id), None)
+    async def orders_from(self, symbol: str, order_id: int, limit: int) -> Sequence[OrderFact] | Doubt:
+        """The orders of `symbol` from this one of the exchange's own ids on, however old; at most `limit`."""
+        request = wire.all_orders(self._market, symbol, from_order_id=order_id, limit=limit)
+        return await self._ask("the order history", request, _facts)
 
     async def trades(self, symbol: str, start_ms: int) -> Sequence[TradeFact] | Doubt:
         """Every trade of `symbol` since `start_ms`, at most the market's span of time from there."""

@@ -1,0 +1,59 @@
+"""Lookups where many older orders trade inside the window that a proof of absence looks at."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from rig.binance_world import World
+from rig.virtual_clock import in_virtual_time
+
+from adapters.contract import NotYet, Order, ProvenAbsent
+from adapters.exchange.faults import FaultRule
+from adapters.exchange.terms import FillPolicy
+
+
+async def _with_old_orders(world: World, count: int) -> Order:
+    """A new order in doubt; `count` others were placed an hour before it and trade in its window."""
+    for number in range(count):
+        await world.send(world.order(f"old{number}", qty="0.003"))
+        world.ledger.ids.add(f"ew1-old{number}")
+    await world.clock.sleep(3_550.0)
+    world.ledger.position = Decimal("0.003") * count
+    return world.order()
+
+
+@pytest.mark.parametrize("count", [6, 40])
+@in_virtual_time
+async def test_trades_of_many_older_orders_are_all_explained(count: int) -> None:
+    async with World(policy=FillPolicy(fill_delay_ms=3_600_000)) as world:
+        order = await _with_old_orders(world, count)
+
+        answer, whys = await world.settled(world.lookup(), order, within_s=200)
+
+        assert [entry["kind"] for entry in world.journal] == ["accepted"] * count + ["fill"] * count
+        assert answer == ProvenAbsent(), whys
+
+
+@in_virtual_time
+async def test_an_unknown_order_of_ours_among_many_older_ones_keeps_the_proof_open() -> None:
+    async with World(policy=FillPolicy(fill_delay_ms=3_600_000)) as world:
+        order = await _with_old_orders(world, 8)
+        world.ledger.ids.discard("ew1-old7")
+
+        answer, whys = await world.settled(world.lookup(), order, within_s=200)
+
+        assert isinstance(answer, NotYet)
+        assert "not explained by other orders: order ew1-old7" in whys
+
+
+@in_virtual_time
+async def test_a_page_that_cannot_be_read_delays_the_explanation_and_does_not_begin_the_proof_anew() -> None:
+    async with World(policy=FillPolicy(fill_delay_ms=3_600_000)) as world:
+        order = await _with_old_orders(world, 6)
+        # The second question of each round for the order history is the one about older orders.
+        world.strike(FaultRule("answer", endpoint="all_orders", status=503, nth=2, times=1, executed=False))
+
+        answer, whys = await world.settled(world.lookup(), order, within_s=120)
+
+        assert answer == ProvenAbsent(), whys

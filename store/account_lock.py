@@ -26,6 +26,13 @@ _BACKLOG = 4_096
 _CREDENTIALS = struct.Struct("3i")
 
 
+def account_holder(fingerprint: str, *, by_socket: bool = sys.platform == "linux") -> str | None:
+    """The sentence of who trades this account on this host; None while nobody does. Takes nothing."""
+    assert _FINGERPRINT.fullmatch(fingerprint), fingerprint
+    held, pid = _asked_socket(fingerprint) if by_socket else _asked_file(fingerprint)
+    return _held_sentence(fingerprint, pid) if held else None
+
+
 class AccountLock:
     """Held until `release` or the end of the process."""
 
@@ -76,6 +83,35 @@ def _listener(name: str) -> int | None:
             return None
     pid: int = _CREDENTIALS.unpack(told)[0]
     return pid or None
+
+
+def _asked_socket(fingerprint: str) -> tuple[bool, int | None]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as question:
+        question.setblocking(False)
+        try:
+            question.connect(f"\0{_NAME}{fingerprint}")
+            told = question.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        except ConnectionRefusedError:
+            return False, None
+        except OSError:
+            return True, None
+    return True, _CREDENTIALS.unpack(told)[0] or None
+
+
+def _asked_file(fingerprint: str) -> tuple[bool, int | None]:
+    path = Path(tempfile.gettempdir()) / f"{_NAME}{fingerprint}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False, None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        said = os.read(descriptor, 20)
+        return True, int(said) if said.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return False, None
 
 
 def _by_file(fingerprint: str) -> int:

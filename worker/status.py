@@ -83,7 +83,7 @@ def read_status(folder: Path) -> dict[str, object]:
             ],
             "halts": [
                 {"scope": halt.scope, "why": halt.why, "who": halt.who, "until_ms": halt.until_ms}
-                for halt in _halts(reader, folder)
+                for halt in halts_on_record(reader, folder)
             ],
             "unsettled": [
                 {"symbol": symbol, "state": state, "rows": rows, "oldest_ms": oldest_ms}
@@ -92,7 +92,7 @@ def read_status(folder: Path) -> dict[str, object]:
         }
 
 
-def _halts(reader: sqlite3.Connection, folder: Path) -> list[Halt]:
+def halts_on_record(reader: sqlite3.Connection, folder: Path) -> list[Halt]:
     """The halts on record, and the file's, unless the worker has made it a row already."""
     # A store that an older version wrote gets the table with the next start.
     halts = halts_of(reader) if reader.execute("PRAGMA user_version").fetchone()[0] >= HALTS_VERSION else []

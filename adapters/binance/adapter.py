@@ -153,7 +153,7 @@ class BinanceAdapter:
     async def start(self, view: LedgerView) -> StartRefusal | None:
         """Learn the venue's clock and rules and what the account may do; then keep all of that fresh."""
         await self._remember(view)
-        refusal = await self._learn_all()
+        refusal = await self.examine()
         if refusal is not None:
             return refusal
         now_ms, margin_ms = self._client.exchange_clock.now_ms(), self._client.margin_ms
@@ -310,7 +310,8 @@ class BinanceAdapter:
         if kept is not None and kept.isascii() and kept.isdigit():
             self._client.budget.deadline_until(int(kept), self._client.exchange_clock.now_ms())
 
-    async def _learn_all(self) -> StartRefusal | None:
+    async def examine(self) -> StartRefusal | None:
+        """All that a start demands of the venue and the account, asked for; nothing is begun."""
         client, about, clock = self._client, self._about, self._clock
         refusal = await know_the_clock(client, about, clock)
         if refusal is not None:

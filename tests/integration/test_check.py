@@ -325,8 +325,11 @@ def test_credentials_are_told_by_name_and_never_by_value(
 
     assert code == Exit.CONFIGURATION
     assert rows["credentials"] == [
-        ("ok", "BINANCE_API_KEY is set", ""),
-        ("fail", "BINANCE_API_SECRET is empty", "set it, or name another variable in broker.secret_env"),
+        (
+            "fail",
+            "the environment variable BINANCE_API_SECRET is empty",
+            "put the credential into it",
+        )
     ]
     assert CANARY not in table + str(rows)
     assert "[redacted]" in table

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from store import account_lock
-from store.account_lock import AccountLock
+from store.account_lock import AccountLock, account_holder
 from store.errors import AccountHeldError
 
 WAYS = [pytest.param(True, id="socket"), pytest.param(False, id="file")]
@@ -115,3 +115,17 @@ def test_many_who_were_refused_are_still_told_who_holds_it(account: str) -> None
 def test_what_is_no_fingerprint_names_no_lock(wrong: str) -> None:
     with pytest.raises(AssertionError):
         AccountLock.acquire(wrong)
+
+
+@pytest.mark.parametrize("by_socket", WAYS)
+def test_who_holds_an_account_is_told_without_taking_it(account: str, by_socket: bool) -> None:
+    before = account_holder(account, by_socket=by_socket)
+    with another(account, by_socket=by_socket) as (process, said):
+        held = account_holder(account, by_socket=by_socket)
+    AccountLock.acquire(account, by_socket=by_socket).release()
+
+    assert said == "held"
+    assert before is None
+    assert held is not None
+    assert f"is traded by pid {process.pid} on this host" in held
+    assert account_holder(account, by_socket=by_socket) is None

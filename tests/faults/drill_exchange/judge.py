@@ -135,7 +135,7 @@ def fill_complaints(rows: Sequence[Fields], placed: Mapping[str, Placed]) -> Ite
     """The store knows every fill of every order as the journal has it: quantity, price, fee, number, side."""
     for row in rows:
         order = placed.get(row["client_order_id"])
-        if order is None:
+        if order is None or not order.orders:
             if row["state"] == "filled":
                 yield f"fills: {row_key(row)} is filled and the exchange accepted no order of it"
             continue

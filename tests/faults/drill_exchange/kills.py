@@ -82,6 +82,18 @@ class Scale:
         return 2 * self.signals / self.duration_s
 
 
+# What `make test` runs. Three symbols, so that all its starts fit into the limits of a minute or two.
+SHORT = Scale(
+    kills=20,
+    signals=110,
+    duration_s=25.0,
+    exchange_kills=1,
+    symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
+    last_life_s=15.0,
+    drain_s=120.0,
+)
+
+
 @dataclass(slots=True)
 class Report:
     """What a drill did and what came of it."""
@@ -175,6 +187,7 @@ class ExchangeDrill:
             self._exchange.stop()
             self._judge()
         finally:
+            self._workers.end()
             self._exchange.end()
         self._report.took_s = time.monotonic() - began
         return self._report

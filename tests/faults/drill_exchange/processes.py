@@ -167,6 +167,7 @@ class Workers:
         self._mistake = mistake
         self._config = config
         self._lives = 0
+        self._last: Process | None = None
 
     def start(self, **environment: str) -> Process:
         """The next worker, as an operator would start it."""
@@ -179,7 +180,14 @@ class Workers:
         command += ["--output", str(self.output), "--config", str(self._config)]
         keys = {"BINANCE_API_KEY": self._key, "BINANCE_API_SECRET": SECRET}
         url = f"http://127.0.0.1:{self._exchange.port}"
-        return Process(command, log, clean_environment(V13_BROKER_REST_URL=url, **keys, **environment))
+        environment = clean_environment(V13_BROKER_REST_URL=url, **keys, **environment)
+        self._last = Process(command, log, environment)
+        return self._last
+
+    def end(self) -> None:
+        """No process is left, whatever happened."""
+        if self._last is not None and self._last.ended() is None:
+            self._last.end(signal.SIGKILL)
 
 
 def start_feed(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from drill.process import DrillError
 from drill_exchange.figures import table
-from drill_exchange.kills import ExchangeDrill, Report, Scale
+from drill_exchange.kills import SHORT, ExchangeDrill, Report, Scale
 
 FOLDER = Path(".drill") / "exchange"
 STRUCK_SHARE_MIN = 0.30
@@ -26,6 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="kill a worker that trades on a lying exchange, and judge what is left"
     )
+    parser.add_argument("--short", action="store_true", help="what `make test` runs, whatever else is given")
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs of the worker")
     parser.add_argument("--signals", type=int, default=2_400, help="signals fed at least")
     parser.add_argument(
@@ -34,6 +35,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--exchange-kills", type=int, default=5, help="SIGKILLs of the exchange")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     return parser.parse_args()
+
+
+def _words(options: argparse.Namespace) -> str:
+    """The arguments that repeat this drill."""
+    if options.short:
+        return f"--seed {options.seed} --short"
+    return " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in vars(options).items() if name != "short"
+    )
 
 
 def shortfalls(report: Report, scale: Scale) -> list[str]:
@@ -54,9 +64,11 @@ def shortfalls(report: Report, scale: Scale) -> list[str]:
 def main() -> int:
     """Run one drill; 1 when the judge or anything else objects."""
     options = _arguments()
-    repeat = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in sorted(vars(options).items()))
-    say(f"seed {options.seed}: PYTHONPATH=tests/faults .venv/bin/python -m drill_exchange.run {repeat}")
-    scale = Scale(options.kills, options.signals, options.duration, options.exchange_kills)
+    say(f"seed {options.seed}: repeat with PYTHONPATH=tests/faults .venv/bin/python -m drill_exchange.run \\")
+    say(f"  {_words(options)}")
+    scale = SHORT
+    if not options.short:
+        scale = Scale(options.kills, options.signals, options.duration, options.exchange_kills)
     folder = FOLDER / str(options.seed)
     # An earlier drill with this seed left its evidence there; this one begins with nothing.
     shutil.rmtree(folder, ignore_errors=True)

@@ -33,7 +33,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 .PHONY: help
 help: ## list the commands
 	@echo "execution-worker: one order at most for each signal. Commands:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-18s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-29s %s\n' "$$name" "$$what"; done
 
 .PHONY: run
 run: $(INSTALLED) ## execute signals in dry-run on ./runtime (sample signals first when there are none)
@@ -59,6 +59,18 @@ drill: $(INSTALLED) ## kill the worker 60 times per sink, at random and at every
 .PHONY: drill-short
 drill-short: $(INSTALLED) ## the same with 25 kills per sink and 20 pairs
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 25 --pairs 20
+
+.PHONY: drill-exchange
+drill-exchange: $(INSTALLED) ## 200 kills of a worker that trades on a lying exchange: one order for each signal (15 to 20 minutes)
+	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.run
+
+.PHONY: drill-exchange-short
+drill-exchange-short: $(INSTALLED) ## the same with 20 kills, as in make test, and with a table at the end
+	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.run --short
+
+.PHONY: drill-exchange-planted
+drill-exchange-planted: $(INSTALLED) ## the same on workers with a planted mistake each: all of them have to be caught
+	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.planted_run
 
 .PHONY: interop
 interop: $(INSTALLED) ## foreign clients trade on the practice exchange, and its journal judges what they believe

@@ -17,7 +17,7 @@ from drill_exchange.kills import ExchangeDrill, Scale
 from drill_exchange.run import say
 
 FOLDER = Path(".drill") / "exchange-planted"
-SCALE = Scale(kills=12, signals=120, duration_s=20.0, last_life_s=15.0, drain_s=10.0)
+SCALE = Scale(kills=10, signals=110, duration_s=15.0, last_life_s=10.0, drain_s=10.0)
 ATTEMPTS = 2
 
 # What the judge has to say of each; the words of its sentences.

@@ -17,6 +17,7 @@ import struct
 import weakref
 import zlib
 from collections.abc import AsyncIterator, Callable
+from typing import Literal
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -26,6 +27,7 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from adapters.binance.transport import (
+    FirstMessage,
     HttpReply,
     HttpRequest,
     Lost,
@@ -37,6 +39,7 @@ from adapters.binance.wire_faults import (
     FAULTS,
     NoReplyError,
     RedirectError,
+    is_unserved,
     why_lost,
     why_no_stream,
     why_not_connected,
@@ -254,11 +257,15 @@ class AiohttpTransport:
         return plain
 
     async def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
         """The messages of a web socket, StreamClosed the last; `path` may hold a secret, no text does."""
         if self._stream_url is None:
-            yield StreamClosed("this host has no user stream")
+            yield StreamClosed("this host has no user stream", unserved=True)
             return
         try:
             async with asyncio.timeout(2 * self._connect_timeout_s):
@@ -271,11 +278,14 @@ class AiohttpTransport:
                     proxy=self._proxy,
                 )
         except (*FAULTS, ValueError, RuntimeError) as fault:
-            yield StreamClosed(why_no_stream(fault))
+            yield StreamClosed(why_no_stream(fault), unserved=is_unserved(fault))
             return
         try:
             if opened is not None:
                 opened()
+            if first is not None and (why := await _say(channel, first)) is not None:
+                yield StreamClosed(why)
+                return
             while True:
                 message = await channel.receive()
                 if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
@@ -289,6 +299,18 @@ class AiohttpTransport:
     async def close(self) -> None:
         """Close every connection; requests in flight end as Lost, streams as StreamClosed."""
         await self._session.close()
+
+
+async def _say(channel: aiohttp.ClientWebSocketResponse[Literal[False]], first: FirstMessage) -> str | None:
+    """Make the first message and send it at once; why it did not leave."""
+    message = first()
+    if message is None:
+        return "nothing may be sent now"
+    try:
+        await channel.send_str(message.decode("ascii"))
+    except (*FAULTS, RuntimeError) as fault:
+        return why_stream_closed(channel.close_code, fault)
+    return None
 
 
 async def _refuse_redirects(

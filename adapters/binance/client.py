@@ -20,6 +20,7 @@ from adapters.binance.signing import Signer
 from adapters.binance.transport import HttpReply, Lost, NotConnected, Transport
 from adapters.binance.wire import Request, http_request, server_time
 from adapters.binance.wire_replies import read_error, read_server_time
+from adapters.binance.wire_socket import SUBSCRIPTION, subscription
 from adapters.contract import Guard
 from config.seams import Clock
 
@@ -127,6 +128,7 @@ class Client:
         self._clock_age_s_max = clock_age_s_max
         self._clock_doubtful = False
         self._in_flight = 0
+        self._subscription = 0
 
     @property
     def in_flight(self) -> int:
@@ -182,6 +184,23 @@ class Client:
             return "the exchange's clock was not read: too few samples"
         self._clock_doubtful = False
         return None
+
+    def subscribe(self) -> bytes | None:
+        """The signed message that subscribes a web socket to the account's events, made now and never shown.
+
+        None when nothing may leave now; `subscribed` takes the reply.
+        """
+        if self.obstacle(SUBSCRIPTION, urgent=True) is not None:
+            return None
+        assert self._signer is not None, "a subscription needs a signer"
+        self._subscription = self._take(SUBSCRIPTION)
+        timestamp_ms = self.exchange_clock.now_ms()
+        return subscription(self._signer, timestamp_ms=timestamp_ms, recv_window_ms=self._recv_window_ms)
+
+    def subscribed(self, reply: HttpReply) -> Replied:
+        """The reply to a subscription, its counts and deadlines noted; unjudged, like any other."""
+        self._note(self._subscription, reply)
+        return Replied(reply.status, reply.headers, reply.body)
 
     def wall_ms_at(self, exchange_ms: int) -> int:
         """The host's wall clock when the exchange's shows `exchange_ms`."""

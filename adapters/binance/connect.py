@@ -17,7 +17,13 @@ from adapters.binance.exchange_clock import ExchangeClock
 from adapters.binance.market import WEIGHTS, Hosts, Market, hosts_of, is_loopback, loopback_hosts
 from adapters.binance.signing import Signer, SigningKeyError, signer_of
 from adapters.binance.starting import Account, know_the_clock, know_the_key
-from adapters.binance.transport import HttpRequest, StreamClosed, Transport, WireResult
+from adapters.binance.transport import (
+    FirstMessage,
+    HttpRequest,
+    StreamClosed,
+    Transport,
+    WireResult,
+)
 from adapters.binance.upkeep import KeptDeadline
 from adapters.contract import Guard, StartRefusal
 from config.seams import Clock
@@ -42,10 +48,14 @@ class LaterTransport:
         return await self._transport().request(request, timeout_s=timeout_s, guard=guard)
 
     def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
         """As the real one."""
-        return self._transport().stream(path, opened)
+        return self._transport().stream(path, opened, first=first)
 
     async def close(self) -> None:
         """Close what was made; one that was never used needs none."""
@@ -93,7 +103,7 @@ def open_binance(
 
 def _hosts(settings: Settings, market: Market) -> Hosts:
     if settings.broker.rest_url is not None:
-        return loopback_hosts(market, settings.broker.rest_url, settings.broker.stream_url)
+        return loopback_hosts(settings.broker.rest_url, settings.broker.stream_url)
     return hosts_of(market, "live" if settings.execution.mode is Mode.LIVE else "testnet")
 
 

@@ -28,8 +28,8 @@ class Market(StrEnum):
 class Hosts(msgspec.Struct, frozen=True):
     """Where a market is spoken to, without a trailing slash; a stream path follows `stream_url`.
 
-    `stream_url` None: no user stream by listen key, REST alone tells. `permissions_url` is the host that
-    answers for the rights of an API key, which is never the futures host; None: nobody does.
+    `stream_url` None: no user stream, REST alone tells. `permissions_url` is the host that answers for the
+    rights of an API key, which is never the futures host; None: nobody does.
     """
 
     rest_url: str
@@ -162,6 +162,9 @@ WEIGHTS = {
     ),
 }
 
+# Where spot's WebSocket API is spoken, from the root of its host.
+SOCKET_API_PATH = "/ws-api/v3"
+
 # The longest span between startTime and endTime of an order or trade history: 7 days and 24 hours, "less
 # than" on one page of the documentation and "not longer" on another.
 HISTORY_SPAN_MS = {Market.FUTURES: 7 * DAY_MS - 1, Market.SPOT: DAY_MS - 1}
@@ -180,12 +183,16 @@ _HOSTS: dict[tuple[Market, HostMode], Hosts] = {
         stream_url="wss://demo-fstream.binance.com",
         permissions_url=None,
     ),
-    # Spot took its listen keys away on 2026-02-20: REST alone tells there.
+    # Spot took its listen keys away on 2026-02-20: its events come through the WebSocket API.
     (Market.SPOT, "live"): Hosts(
-        rest_url="https://api.binance.com", stream_url=None, permissions_url="https://api.binance.com"
+        rest_url="https://api.binance.com",
+        stream_url="wss://ws-api.binance.com:443",
+        permissions_url="https://api.binance.com",
     ),
     (Market.SPOT, "testnet"): Hosts(
-        rest_url="https://testnet.binance.vision", stream_url=None, permissions_url=None
+        rest_url="https://testnet.binance.vision",
+        stream_url="wss://ws-api.testnet.binance.vision",
+        permissions_url=None,
     ),
 }
 
@@ -199,15 +206,13 @@ def hosts_of(market: Market, mode: HostMode) -> Hosts:
     return _HOSTS[market, mode]
 
 
-def loopback_hosts(market: Market, rest_url: str, stream_url: str | None = None) -> Hosts:
+def loopback_hosts(rest_url: str, stream_url: str | None = None) -> Hosts:
     """Hosts on this machine: `broker.rest_url`, and `broker.stream_url` or the same host by web socket.
 
     Raises HostError for anything that is not a loopback address, so that neither a slip of the pen nor a
     changed environment sends signed orders to a stranger.
     """
     rest = _loopback("broker.rest_url", rest_url, ("http", "https"))
-    if PATHS[market].listen_key is None:
-        return Hosts(rest_url=rest, stream_url=None, permissions_url=rest)
     if stream_url is None:
         stream_url = "ws" + rest.removeprefix("http")
     stream = _loopback("broker.stream_url", stream_url, ("ws", "wss"))

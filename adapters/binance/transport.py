@@ -70,9 +70,14 @@ WireResult = HttpReply | NotConnected | Lost
 
 
 class StreamClosed(msgspec.Struct, frozen=True):
-    """The stream ended; what happened since is only known by REST."""
+    """The stream ended; what happened since is only known by REST. `unserved`: the host has none there."""
 
     why: str
+    unserved: bool = False
+
+
+# What is sent first on a web socket, made when it stands; None: nothing may leave now. It may be signed.
+FirstMessage = Callable[[], bytes | None]
 
 
 class Transport(Protocol):
@@ -84,11 +89,16 @@ class Transport(Protocol):
         """Send once; `guard` is asked right before the first byte, with nothing awaited in between."""
 
     def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
         """The messages of a web socket at `path` (from the host's root); ends with StreamClosed.
 
-        `opened` is called when the connection stands: what happens from then on is told.
+        `opened` is called when the connection stands: what happens from then on is told. What `first` makes
+        is sent right then.
         """
 
     async def close(self) -> None:

@@ -1,32 +1,34 @@
-"""The user stream: its listen key, its connection, and since when nothing can have been missed.
+"""The user stream: one connection that stands, and since when nothing can have been missed.
 
-It is a hint that is quick and sometimes wrong: events come twice, late or never, and a key can expire while
-the connection stays open. So whoever listens is told of every gap, and asks by REST.
+It is a hint that is quick and sometimes wrong: events come twice, late or never, and a listen key can expire
+while the connection stays open. So whoever listens is told of every gap, and asks by REST. A host that has
+no stream is served by REST alone, and looked at again now and then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
 from adapters.binance.client import Client
-from adapters.binance.market import stream_path
-from adapters.binance.questions import Doubt, Questions
+from adapters.binance.stream_entry import Ended, Entry, Messages, entry_of
 from adapters.binance.transport import StreamClosed, Transport
-from adapters.binance.wire_stream import ListenKeyExpired, OrderTradeUpdate, read_event
+from adapters.binance.wire_stream import ListenKeyExpired, OrderTradeUpdate, OtherEvent, read_event
 from config.seams import Clock
 
-# A listen key lives 60 minutes from its last extension.
-EXTEND_S = 1_800.0
-EXTEND_RETRY_S = 60.0
-EXTEND_TRIES_MAX = 10
-# The exchange ends a connection after 24 hours, at a moment of its own choosing.
-CONNECTION_S_MAX = 82_800.0
 RECONNECT_S_MIN = 0.5
 RECONNECT_S_MAX = 60.0
+# A host without a stream gets none by being asked often.
+UNSERVED_S = 600.0
 # A connection that stood for this long was no failure.
 STEADY_S = 60.0
+
+# The exchange's words for the end of a stream whose connection is still open.
+_ENDS = {
+    "eventStreamTerminated": "the exchange ended the subscription",
+    "serverShutdown": "the exchange's host is about to shut down",
+}
 
 
 class UserStream:
@@ -42,7 +44,6 @@ class UserStream:
         gap: Callable[[], None],
     ) -> None:
         self._client = client
-        self._questions = Questions(client, client.market, urgent=True)
         self._transport = transport
         self._clock = clock
         self._hear = hear
@@ -50,6 +51,8 @@ class UserStream:
         self._since_ms: int | None = None
         self.connections = 0
         self.gaps = 0
+        self.unserved = 0
+        self.unserved_because: str | None = None
         self.closed_because: str | None = None
 
     @property
@@ -73,50 +76,57 @@ class UserStream:
         failures = 0
         while True:
             begun_s = self._clock.monotonic_s()
-            retry_at_ms = await self._connection()
-            if self._since_ms is not None:
-                self._since_ms = None
-                self.gaps += 1
-                self._gap()
+            ended = await self._connection()
+            self._closed(ended)
             steady = self._clock.monotonic_s() - begun_s >= STEADY_S
             failures = 0 if steady else failures + 1
-            await self._clock.sleep(self._delay_s(failures, retry_at_ms))
+            await self._clock.sleep(self._delay_s(failures, ended))
 
-    def _delay_s(self, failures: int, retry_at_ms: int | None) -> float:
+    def _closed(self, ended: Ended) -> None:
+        self.closed_because = ended.why
+        if ended.unserved:
+            self.unserved += 1
+            self.unserved_because = ended.why
+        if self._since_ms is not None:
+            self._since_ms = None
+            self.gaps += 1
+            self._gap()
+
+    def _delay_s(self, failures: int, ended: Ended) -> float:
+        if ended.unserved:
+            return UNSERVED_S
         delay_s = min(RECONNECT_S_MAX, RECONNECT_S_MIN * float(2 ** min(failures, 10)))
-        if retry_at_ms is not None:
-            delay_s = max(delay_s, min(RECONNECT_S_MAX, (retry_at_ms - self._clock.wall_ms()) / 1_000))
+        if ended.retry_at_ms is not None:
+            delay_s = max(delay_s, min(RECONNECT_S_MAX, (ended.retry_at_ms - self._clock.wall_ms()) / 1_000))
         return delay_s
 
-    async def _connection(self) -> int | None:
-        """One key and one connection, to its end; when to try again (wall clock), if that is known."""
-        key = await self._questions.create_listen_key()
-        if isinstance(key, Doubt):
-            self.closed_because = key.why
-            return key.retry_at_ms
-        messages = self._transport.stream(stream_path(key), self._opened)
-        listening = asyncio.create_task(self._listen(messages))
-        keeping = asyncio.create_task(self._keep())
+    async def _connection(self) -> Ended:
+        """One connection, to its end."""
+        entry = entry_of(self._client, self._transport, self._clock, self._opened)
+        messages = await entry.open()
+        if isinstance(messages, Ended):
+            return messages
+        listening = asyncio.create_task(self._listen(entry, messages))
+        keeping = asyncio.create_task(entry.keep())
         try:
             await asyncio.wait((listening, keeping), return_when=asyncio.FIRST_COMPLETED)
-            ended = listening if listening.done() else keeping
-            self.closed_because = ended.result()
+            return listening.result() if listening.done() else keeping.result()
         finally:
             for task in (listening, keeping):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-        return None
 
-    async def _listen(self, messages: AsyncIterator[bytes | StreamClosed]) -> str:
+    async def _listen(self, entry: Entry, messages: Messages) -> Ended:
         """Hand on the events; why it ended."""
         try:
             async for message in messages:
                 if isinstance(message, StreamClosed):
-                    return message.why
-                if self._is_end(message):
-                    return "the listen key expired"
-            return "the stream ended"
+                    return Ended(message.why, unserved=message.unserved)
+                ended = self._take(entry, message)
+                if ended is not None:
+                    return ended
+            return Ended("the stream ended")
         finally:
             # A generator that is left behind would keep its socket until it is collected.
             close = getattr(messages, "aclose", None)
@@ -125,39 +135,29 @@ class UserStream:
 
     def _opened(self) -> None:
         self.connections += 1
-        self.closed_because = None
+        self.closed_because = self.unserved_because = None
         self._since_ms = self._client.exchange_clock.now_ms()
         # What happened before this moment was told to nobody.
         self._gap()
 
-    def _is_end(self, message: bytes) -> bool:
+    def _take(self, entry: Entry, message: bytes) -> Ended | None:
+        """A reply to the entry, or an event; why the stream is over when either says so."""
+        reply = entry.reply(message)
+        if reply is False:
+            return self._take_event(message)
+        return reply if isinstance(reply, Ended) else None
+
+    def _take_event(self, message: bytes) -> Ended | None:
         match read_event(message):
             case OrderTradeUpdate() as event:
                 self._hear(event)
             case ListenKeyExpired():
-                return True
+                return Ended("the listen key expired")
+            case OtherEvent(kind=kind) if kind in _ENDS:
+                return Ended(_ENDS[kind])
             case None:
                 self.missed()
                 self._gap()
             case _:
                 pass
-        return False
-
-    async def _keep(self) -> str:
-        """Extend the key until it cannot be extended, or the connection has grown old; why it has to end."""
-        end_s = self._clock.monotonic_s() + CONNECTION_S_MAX
-        while (left_s := end_s - self._clock.monotonic_s()) > 0:
-            await self._clock.sleep(min(EXTEND_S, left_s))
-            if not await self._extended():
-                return "the listen key could not be extended"
-        return "the connection is nearly a day old"
-
-    async def _extended(self) -> bool:
-        for _ in range(EXTEND_TRIES_MAX):
-            doubt = await self._questions.extend_listen_key()
-            if doubt is None:
-                return True
-            if doubt.refused:
-                return False
-            await self._clock.sleep(EXTEND_RETRY_S)
-        return False
+        return None

@@ -20,6 +20,9 @@ class RedirectError(aiohttp.ClientError):
     """A stream's host answered with a redirect, which nobody here follows."""
 
 
+# Not found, no such method there, gone, not implemented.
+_NOT_THERE = frozenset({404, 405, 410, 501})
+
 # Everything that sockets, TLS and parsers raise when the world is at fault.
 FAULTS = (
     aiohttp.ClientError,
@@ -84,6 +87,11 @@ def why_no_stream(fault: BaseException) -> str:
             return f"no stream: {why_not_connected(fault)}"
         case _:
             return f"no stream ({type(fault).__name__})"
+
+
+def is_unserved(fault: BaseException) -> bool:
+    """True when the host says that there is no web socket at that path, now or ever."""
+    return isinstance(fault, aiohttp.WSServerHandshakeError) and fault.status in _NOT_THERE
 
 
 def why_stream_closed(code: int | None, trouble: object) -> str:

@@ -135,11 +135,14 @@ async def test_a_second_order_under_one_id_is_told_apart() -> None:
         assert len(followed.follower.sighted("ew1-a")) == 2
 
 
+OURS = ("Follower", "UserStream", "Entry")
+
+
 @in_virtual_time
 async def test_closing_ends_the_updates_and_every_task() -> None:
     def ours() -> list[str]:
         names = [str(task.get_coro()) for task in asyncio.all_tasks()]
-        return [name for name in names if "Follower" in name or "UserStream" in name]
+        return [name for name in names if any(word in name for word in OURS)]
 
     async with World() as world:
         async with following(world) as followed:

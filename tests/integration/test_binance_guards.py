@@ -12,7 +12,7 @@ from rig.venue import KEY, Venue, settings_of, venue
 from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
 
 from adapters.binance.credentials import Credentials
-from adapters.binance.transport import HttpReply, HttpRequest, StreamClosed, WireResult
+from adapters.binance.transport import FirstMessage, HttpReply, HttpRequest, StreamClosed, WireResult
 from adapters.contract import Guard, StartRefusal
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.messages import Incoming

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import WSCloseCode, web
+from rig.socket_host import stream_host
 from wire_server import Act, free_port, reply, serving
 
 from adapters.binance.aiohttp_transport import AiohttpTransport
@@ -16,33 +15,6 @@ from config.seams import SystemClock
 
 LISTEN_KEY = "canaryListenKey0123456789"
 PATH = f"/private/ws?listenKey={LISTEN_KEY}%3A"
-
-Talk = Callable[[web.WebSocketResponse], Awaitable[None]]
-
-
-@asynccontextmanager
-async def stream_host(talk: Talk, *, autoping: bool = True) -> AsyncIterator[tuple[str, list[str]]]:
-    """A host that accepts every web socket and then talks as told; its URL, and the targets asked for."""
-    asked: list[str] = []
-
-    async def accept(request: web.Request) -> web.WebSocketResponse:
-        asked.append(request.raw_path)
-        socket = web.WebSocketResponse(autoping=autoping)
-        await socket.prepare(request)
-        with suppress(ConnectionError):
-            await talk(socket)
-        return socket
-
-    application = web.Application()
-    application.router.add_get("/{any:.*}", accept)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"ws://127.0.0.1:{runner.addresses[0][1]}", asked
-    finally:
-        await runner.cleanup()
 
 
 async def heard(stream_url: str | None, **options: float) -> list[bytes | StreamClosed]:
@@ -143,7 +115,7 @@ async def test_a_refused_connection_and_a_host_without_stream_end_at_once() -> N
     absent = await heard(None)
 
     assert refused == [StreamClosed("no stream: no connection (errno 111)")]
-    assert absent == [StreamClosed("this host has no user stream")]
+    assert absent == [StreamClosed("this host has no user stream", unserved=True)]
 
 
 @pytest.mark.parametrize("accepted", [True, False])

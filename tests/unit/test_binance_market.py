@@ -6,6 +6,7 @@ import pytest
 
 from adapters.binance.market import (
     PATHS,
+    SOCKET_API_PATH,
     WEIGHTS,
     HostError,
     HostMode,
@@ -48,18 +49,21 @@ def test_every_path_begins_with_a_slash_and_every_weight_is_counted(market: Mark
 
 
 def test_a_loopback_host_serves_rest_and_stream() -> None:
-    assert loopback_hosts(Market.FUTURES, "http://127.0.0.1:8080/") == Hosts(
+    assert loopback_hosts("http://127.0.0.1:8080/") == Hosts(
         rest_url="http://127.0.0.1:8080",
         stream_url="ws://127.0.0.1:8080",
         permissions_url="http://127.0.0.1:8080",
     )
-    assert loopback_hosts(Market.FUTURES, "https://localhost:1").stream_url == "wss://localhost:1"
-    split = loopback_hosts(Market.FUTURES, "http://127.0.0.1:1", "ws://[::1]:2")
+    assert loopback_hosts("https://localhost:1").stream_url == "wss://localhost:1"
+    split = loopback_hosts("http://127.0.0.1:1", "ws://[::1]:2")
     assert split.stream_url == "ws://[::1]:2"
 
 
-def test_spot_has_no_stream_by_listen_key() -> None:
-    assert loopback_hosts(Market.SPOT, "http://127.0.0.1:8080").stream_url is None
+def test_spot_tells_its_events_through_the_websocket_api() -> None:
+    assert PATHS[Market.SPOT].listen_key is None
+    assert hosts_of(Market.SPOT, "live").stream_url == "wss://ws-api.binance.com:443"
+    assert hosts_of(Market.SPOT, "testnet").stream_url == "wss://ws-api.testnet.binance.vision"
+    assert SOCKET_API_PATH == "/ws-api/v3"
 
 
 @pytest.mark.parametrize(
@@ -84,12 +88,12 @@ def test_spot_has_no_stream_by_listen_key() -> None:
 )
 def test_anything_else_may_not_stand_in_for_a_host(url: str) -> None:
     with pytest.raises(HostError, match=r"broker\.rest_url may only name a loopback host"):
-        loopback_hosts(Market.FUTURES, url)
+        loopback_hosts(url)
 
 
 def test_a_stream_host_must_be_loopback_too() -> None:
     with pytest.raises(HostError, match=r"broker\.stream_url"):
-        loopback_hosts(Market.FUTURES, "http://127.0.0.1:1", "wss://fstream.binance.com")
+        loopback_hosts("http://127.0.0.1:1", "wss://fstream.binance.com")
 
 
 def test_loopback_is_this_machine_alone() -> None:

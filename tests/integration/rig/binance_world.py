@@ -11,12 +11,12 @@ from rig.exchange_transport import ExchangeHost, InProcessTransport, Latency
 from rig.virtual_clock import START_MS, VirtualClock, virtual_clock
 
 from adapters.binance import wire
-from adapters.binance.budget import FUTURES_LIMITS, Budget
+from adapters.binance.budget import FUTURES_LIMITS, SPOT_LIMITS, Budget
 from adapters.binance.client import Answer, Client
 from adapters.binance.exchange_clock import ExchangeClock
 from adapters.binance.lookup import Lookup, Sightings, nothing_sighted
-from adapters.binance.market import Market
-from adapters.binance.signing import HmacSigner
+from adapters.binance.market import WEIGHTS, Market
+from adapters.binance.signing import HmacSigner, Signer
 from adapters.contract import LookupResult, NotYet, Order, OrderSide
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultPlan, FaultRule
@@ -25,6 +25,7 @@ from config.seams import seeded_random
 from config.settings import Broker
 
 SYMBOL = "BTCUSDT"
+_LIMITS = {Market.FUTURES: FUTURES_LIMITS, Market.SPOT: SPOT_LIMITS}
 
 
 class KnownLedger:
@@ -51,7 +52,7 @@ class KnownLedger:
 
 
 class World:
-    """One futures exchange and one life of a client on it; use `opened`."""
+    """One exchange (futures, or the given market) and one life of a client on it; use `opened`."""
 
     def __init__(
         self,
@@ -60,9 +61,13 @@ class World:
         policy: FillPolicy | None = None,
         latency: Latency = lambda: 0.005,
         seed: int = 0,
+        market: Market = Market.FUTURES,
+        signer: Signer | None = None,
         **exchange: Any,
     ) -> None:
         self.clock: VirtualClock = virtual_clock()
+        self.market = market
+        self._signer = signer or HmacSigner("loopback-key", "loopback-secret")
         self.broker = broker or Broker()
         self.faults = FaultPlan(rules, seeded_random(seed))
         self.journal: list[Mapping[str, object]] = []
@@ -72,6 +77,7 @@ class World:
             journal=lambda entry: self.journal.append(dict(entry)),
             policy=policy,
             seed=seed,
+            market="futures" if market is Market.FUTURES else "spot",
             **exchange,
         )
         self.host = ExchangeHost(self.exchange, self.clock, start_ms=START_MS)
@@ -83,12 +89,12 @@ class World:
         """Another life on the same exchange."""
         transport = InProcessTransport(self.host, self.clock, self.latency)
         client = Client(
-            Market.FUTURES,
+            self.market,
             transport,
-            HmacSigner("loopback-key", "loopback-secret"),
+            self._signer,
             self.clock,
             ExchangeClock(self.clock),
-            Budget(FUTURES_LIMITS, order_weight=0),
+            Budget(_LIMITS[self.market], order_weight=WEIGHTS[self.market].new_order),
             recv_window_ms=self.broker.recv_window_ms,
             request_timeout_s=self.broker.request_timeout_ms / 1_000,
         )
@@ -132,7 +138,7 @@ class World:
     async def send(self, order: Order) -> Answer:
         """Place it, whatever comes back."""
         return await self.client.call(
-            wire.new_order(Market.FUTURES, order),
+            wire.new_order(self.market, order),
             timestamp_max_ms=order.send_before_ms,
             recv_window_ms=order.recv_window_ms,
         )
@@ -145,7 +151,7 @@ class World:
         """A lookup as the adapter has one, with a stream that runs since then."""
         return Lookup(
             self.client,
-            Market.FUTURES,
+            self.market,
             self.broker,
             self.ledger,
             lambda: unbroken_since_ms,

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
 from urllib.parse import parse_qs, urlsplit
 
+from adapters.binance.market import SOCKET_API_PATH
 from adapters.binance.transport import (
+    FirstMessage,
     HttpReply,
     HttpRequest,
     Lost,
@@ -41,12 +43,15 @@ class ExchangeHost:
     def __init__(self, exchange: Exchange, clock: Clock, *, start_ms: int) -> None:
         self.exchange = exchange
         self.refusing = False
+        self.has_socket_api = True
+        self.socket_replies = True
         self._clock = clock
         self._start_ms = start_ms
         self._start_s = clock.monotonic_s()
         self._stirred = asyncio.Event()
         self._on_the_way: set[asyncio.Task[None]] = set()
         self._inboxes: defaultdict[str, list[tuple[_Inbox, Latency]]] = defaultdict(list)
+        self._sockets = 0
         self._turning = asyncio.create_task(self._turn())
 
     def now_ms(self) -> int:
@@ -82,6 +87,29 @@ class ExchangeHost:
     def close_stream(self, listen_key: str, inbox: _Inbox) -> None:
         """The client has gone."""
         self._inboxes[listen_key] = [one for one in self._inboxes[listen_key] if one[0] is not inbox]
+
+    def open_socket(self, latency: Latency) -> tuple[str, _Inbox] | None:
+        """A connection of the WebSocket API with its name; None when the host has none."""
+        if self.refusing or not self.has_socket_api:
+            return None
+        self._sockets += 1
+        name = f"connection-{self._sockets}"
+        inbox: _Inbox = asyncio.Queue()
+        self._inboxes[name].append((inbox, latency))
+        return name, inbox
+
+    async def say(self, name: str, message: bytes, inbox: _Inbox, latency: Latency) -> None:
+        """A message of the client is on the way; its answer comes back as the others do."""
+        await self._clock.sleep(latency())
+        if self.socket_replies:
+            reply = self.exchange.handle_socket(name, message, self.now_ms())
+            inbox.put_nowait((self._clock.monotonic_s() + latency(), reply))
+        self.stir()
+
+    def close_socket(self, name: str, inbox: _Inbox) -> None:
+        """The client has gone, and its subscription with it."""
+        self.close_stream(name, inbox)
+        self.exchange.close_socket(name)
 
     def cut_streams(self) -> None:
         """Every stream connection breaks now."""
@@ -163,6 +191,7 @@ class InProcessTransport:
         self._waiting: set[asyncio.Future[WireResult]] = set()
         self._open: list[_Inbox] = []
         self.requests: list[HttpRequest] = []
+        self.said: list[bytes] = []
         # Bodies by path that come in place of the exchange's own.
         self.instead: dict[str, bytes] = {}
 
@@ -190,20 +219,61 @@ class InProcessTransport:
         finally:
             self._waiting.discard(replied)
 
-    async def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+    def stream(
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
-        """The messages of the user stream."""
+        """The messages of the user stream, by listen key or through the WebSocket API."""
+        if path == SOCKET_API_PATH:
+            assert first is not None
+            assert opened is None
+            return self._socket(first)
+        return self._listen(path, opened)
+
+    async def _listen(
+        self, path: str, opened: Callable[[], None] | None
+    ) -> AsyncIterator[bytes | StreamClosed]:
         listen_key = parse_qs(urlsplit(path).query).get("listenKey", [""])[0]
         await self._clock.sleep(self._latency())
         inbox = self._host.open_stream(listen_key, self._latency)
         if inbox is None:
             yield StreamClosed("the stream's host answered with HTTP status 400")
             return
-        self._open.append(inbox)
         try:
             if opened is not None:
                 opened()
+            async with aclosing(self._messages(inbox)) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            self._host.close_stream(listen_key, inbox)
+
+    async def _socket(self, first: FirstMessage) -> AsyncIterator[bytes | StreamClosed]:
+        await self._clock.sleep(self._latency())
+        connection = self._host.open_socket(self._latency)
+        if connection is None:
+            yield StreamClosed("the stream's host answered with HTTP status 404", unserved=True)
+            return
+        name, inbox = connection
+        try:
+            message = first()
+            if message is None:
+                yield StreamClosed("nothing may be sent now")
+                return
+            self.said.append(message)
+            await self._host.say(name, message, inbox, self._latency)
+            async with aclosing(self._messages(inbox)) as messages:
+                async for one in messages:
+                    yield one
+        finally:
+            self._host.close_socket(name, inbox)
+
+    async def _messages(self, inbox: _Inbox) -> AsyncGenerator[bytes | StreamClosed, None]:
+        self._open.append(inbox)
+        try:
             while True:
                 due_s, message = await inbox.get()
                 await self._clock.sleep(max(0.0, due_s - self._clock.monotonic_s()))
@@ -212,7 +282,6 @@ class InProcessTransport:
                     return
         finally:
             self._open.remove(inbox)
-            self._host.close_stream(listen_key, inbox)
 
     async def close(self) -> None:
         """Requests in flight end as Lost, streams as StreamClosed."""

@@ -11,7 +11,6 @@ from rig.binance_world import World
 from rig.virtual_clock import VirtualClock
 
 from adapters.binance.follow import Follower
-from adapters.binance.market import Market
 from adapters.contract import Order, OrderUpdate
 
 FAR = "58000.0"
@@ -57,7 +56,7 @@ async def following(
     world: World, *, has_stream: bool = True, until_it_stands: bool = True
 ) -> AsyncIterator[Following]:
     follower = Follower(
-        world.client, world.transport, Market.FUTURES, world.broker, world.clock, has_stream=has_stream
+        world.client, world.transport, world.market, world.broker, world.clock, has_stream=has_stream
     )
     followed = Following(world, follower)
 

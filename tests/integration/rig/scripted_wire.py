@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from urllib.parse import parse_qsl
 
 from adapters.binance.transport import (
+    FirstMessage,
     HttpReply,
     HttpRequest,
     NotConnected,
@@ -49,7 +50,11 @@ class ScriptedWire:
         return self.script.popleft() if self.script else HttpReply(200, {}, b"{}")
 
     async def stream(
-        self, path: str, opened: Callable[[], None] | None = None
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
     ) -> AsyncIterator[bytes | StreamClosed]:
         yield StreamClosed("none here")
 

@@ -14,6 +14,7 @@ from adapters.binance import account, answers, guards, preparing, wire
 from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
+from adapters.binance.filters import TRADING
 from adapters.binance.follow import Follower
 from adapters.binance.lookup import OUR_PREFIX, Lookup
 from adapters.binance.market import PATHS, WEIGHTS, Market
@@ -155,6 +156,9 @@ class BinanceAdapter:
         await self._remember(view)
         refusal = await self.examine()
         if refusal is not None:
+            # A supervisor starts anew at once: that start must not ask into a pause that this one was told.
+            if self.deadline_ms:
+                await view.keep(DEADLINE_KEY, str(self.deadline_ms))
             return refusal
         now_ms, margin_ms = self._client.exchange_clock.now_ms(), self._client.margin_ms
         budget = self._client.budget
@@ -197,6 +201,9 @@ class BinanceAdapter:
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order under the symbol's rules, sized with a fresh price; a stale one means no order."""
         rules = self._upkeep.rules.of.get(ctx.symbol)
+        if rules is None or rules.status != TRADING:
+            # It may trade again long before the day is over after which the rules are read anyway.
+            self._upkeep.rules_are_due()
         if rules is None:
             return Reject("symbol_not_trading", f"{self._about.host} has no rules for {ctx.symbol} any more")
         book = self._prices.price(ctx.symbol)
@@ -300,9 +307,13 @@ class BinanceAdapter:
 
     async def close(self) -> None:
         """End what runs in the background and `updates()`, then the connections; may be repeated."""
-        await self._upkeep.close()
-        await self._follower.close()
-        await self._transport.close()
+        try:
+            await self._upkeep.close()
+        finally:
+            try:
+                await self._follower.close()
+            finally:
+                await self._transport.close()
 
     async def _remember(self, view: LedgerView) -> None:
         """A deadline that a former run was told holds for this one."""

@@ -86,13 +86,14 @@ class Upkeep:
                 return
 
     async def close(self) -> None:
-        """End the tasks; may be repeated."""
-        for task in self._tasks:
+        """End the tasks; may be repeated. A bug that one of them had met is raised when all have ended."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._tasks.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))

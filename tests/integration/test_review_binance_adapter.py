@@ -1,0 +1,88 @@
+"""What the adapter does at its edges: a start that is refused, a task that died, rules that change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+from rig.venue import Memory, free, venue, wanted
+from rig.virtual_clock import in_virtual_time, until
+
+from adapters.binance.adapter import DEADLINE_KEY
+from adapters.contract import Order, Reject, StartRefusal
+from adapters.exchange.faults import FaultRule
+from adapters.exchange.terms import FUTURES_RULES
+
+
+@in_virtual_time
+async def test_a_ban_that_refuses_the_start_is_kept_and_the_next_start_sends_nothing_into_it() -> None:
+    async with venue(started=False) as v:
+        v.plan(FaultRule(kind="http_418", endpoint="any", delay_ms=7_200_000, executed=False))
+        first = await v.start()
+        asked = len(v.transport.requests)
+        await v.adapter.close()
+        v.transport = v.wire()
+        v.adapter = v.life()
+
+        second = await v.start()
+
+        assert isinstance(first, StartRefusal)
+        assert isinstance(second, StartRefusal)
+        assert asked >= 1
+        assert DEADLINE_KEY in v.view.kept_values
+        assert v.transport.requests == []
+
+
+@in_virtual_time
+async def test_a_symbol_that_was_halted_when_the_rules_were_read_trades_again_soon() -> None:
+    async with venue() as v:
+        listed = v.adapter.upkeep.rules
+        halted = {**listed.of, "BTCUSDT": msgspec.structs.replace(listed.of["BTCUSDT"], status="BREAK")}
+        # As a daily reading in the middle of a halt would have left it.
+        v.adapter.upkeep.rules = msgspec.structs.replace(listed, of=halted)
+
+        refused = v.adapter.prepare(wanted(1))
+        await until(lambda: isinstance(v.adapter.prepare(wanted(2)), Order), v.clock, within_s=130)
+
+        assert isinstance(refused, Reject)
+        assert refused.code == "symbol_not_trading"
+
+
+@in_virtual_time
+async def test_a_symbol_that_trades_no_more_has_its_rules_read_once_a_minute_at_most() -> None:
+    async with venue() as v:
+        ruled = next(one for one in FUTURES_RULES if one.symbol == "BTCUSDT")
+        v.exchange.add_symbol(msgspec.structs.replace(ruled, status="SETTLING"))
+        listed = v.adapter.upkeep.rules
+        v.adapter.upkeep.rules = msgspec.structs.replace(listed, of={"ETHUSDT": listed.of["ETHUSDT"]})
+        before = v.sent("GET", "exchangeInfo")
+
+        refused = []
+        for number in range(180):
+            refused.append(v.adapter.prepare(wanted(number)))
+            await v.clock.sleep(1.0)
+
+        assert all(isinstance(one, Reject) and one.code == "symbol_not_trading" for one in refused)
+        assert 1 <= v.sent("GET", "exchangeInfo") - before <= 4
+
+
+class Unwritable(Memory):
+    """A store that cannot keep anything."""
+
+    async def keep(self, key: str, value: str) -> None:
+        raise OSError("no space left")
+
+
+@in_virtual_time
+async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
+    async with venue(view=Unwritable()) as v:
+        v.plan(FaultRule(kind="http_429", endpoint="any", delay_ms=2_000, executed=False, times=1))
+        await v.adapter.submit(v.prepared(1), free)
+        await v.clock.sleep(0.5)
+
+        with pytest.raises(OSError, match="no space"):
+            await v.adapter.close()
+
+        left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
+        assert not {name for name in left if name.startswith(("Upkeep", "Follower", "UserStream", "Prices"))}

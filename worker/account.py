@@ -13,7 +13,7 @@ from typing import TypeVar
 import typer
 
 from adapters.binance import people
-from adapters.binance.adapter import BinanceAdapter
+from adapters.binance.adapter import DEADLINE_KEY, BinanceAdapter
 from adapters.binance.asking import Trouble
 from adapters.binance.connect import open_binance
 from adapters.binance.credentials import CredentialsError
@@ -24,12 +24,18 @@ from config.settings import Settings
 from store import statements as sql
 from store.connection import open_reader
 from store.paths import DATABASE
+from worker.check_output import stamps_of
 from worker.exits import Exit
 from worker.parts import EXECUTIONS_FOLDER
+from worker.view import KEPT_STAMP
 
 T = TypeVar("T")
 
-_EXITS = {"unavailable": Exit.EXCHANGE_UNAVAILABLE, "denied": Exit.PERMISSION}
+_EXITS = {
+    "unavailable": Exit.EXCHANGE_UNAVAILABLE,
+    "deadline": Exit.EXCHANGE_UNAVAILABLE,
+    "denied": Exit.PERMISSION,
+}
 
 
 def show_account(loaded: Loaded, *, as_json: bool) -> Exit:
@@ -109,7 +115,7 @@ def _with_adapter(settings: Settings, act: Callable[[BinanceAdapter], Awaitable[
 
     async def run() -> T | Trouble:
         try:
-            trouble = await people.ready(adapter)
+            trouble = await people.ready(adapter, _kept_deadline_ms(settings))
             return trouble if trouble is not None else await act(adapter)
         finally:
             await adapter.close()
@@ -119,6 +125,12 @@ def _with_adapter(settings: Settings, act: Callable[[BinanceAdapter], Awaitable[
         _complain(found.text)
         return _EXITS.get(found.kind, Exit.DATA)
     return found
+
+
+def _kept_deadline_ms(settings: Settings) -> int:
+    """Until when (the exchange's clock) it wants to hear nothing, as a worker was told; 0: it does."""
+    kept = stamps_of(settings.execution.output_dir / EXECUTIONS_FOLDER).get(KEPT_STAMP + DEADLINE_KEY, "")
+    return int(kept) if kept.isascii() and kept.isdigit() else 0
 
 
 def _complain(sentence: str) -> None:

@@ -72,8 +72,13 @@ class Flattened(msgspec.Struct, frozen=True):
     text: str = ""
 
 
-async def ready(adapter: BinanceAdapter) -> Trouble | None:
-    """The venue's clock, which every signed call needs; first of all, and asked for a few times."""
+async def ready(adapter: BinanceAdapter, deadline_ms: int = 0) -> Trouble | None:
+    """The venue's clock, which every signed call needs; first of all, and asked for a few times.
+
+    `deadline_ms` (the venue's clock) is what a worker has kept: whoever asks into a ban makes it longer.
+    """
+    client = adapter.client
+    client.budget.deadline_until(deadline_ms, client.exchange_clock.now_ms())
     why: str | None = None
     for _ in range(READY_ATTEMPTS_MAX):
         why = await adapter.client.sync_clock()

@@ -9,7 +9,9 @@ import pytest
 from rig.venue import Memory, free, venue, wanted
 from rig.virtual_clock import in_virtual_time, until
 
+from adapters.binance import people
 from adapters.binance.adapter import DEADLINE_KEY
+from adapters.binance.asking import Trouble
 from adapters.contract import Order, Reject, StartRefusal
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.terms import FUTURES_RULES
@@ -86,3 +88,17 @@ async def test_a_task_that_died_keeps_nothing_from_being_closed() -> None:
 
         left = {getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()}
         assert not {name for name in left if name.startswith(("Upkeep", "Follower", "UserStream", "Prices"))}
+
+
+@in_virtual_time
+async def test_a_command_of_a_person_sends_nothing_into_a_ban_that_the_worker_was_told_of() -> None:
+    async with venue(started=False) as v:
+        trouble = await people.ready(v.adapter, v.clock.wall_ms() + 120_000)
+        asked = len(v.transport.requests)
+        await v.clock.sleep(200.0)
+        later = await people.ready(v.adapter, v.clock.wall_ms() - 1_000)
+
+        assert isinstance(trouble, Trouble)
+        assert "wants to hear nothing" in trouble.text
+        assert asked == 0
+        assert later is None

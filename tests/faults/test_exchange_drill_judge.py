@@ -203,6 +203,17 @@ def test_the_plan_asks_nothing_of_the_worker_that_its_numbers_exclude() -> None:
     assert NUMBERS["request_timeout_ms"] < BEYOND_TIMEOUT_MS
 
 
+def test_nothing_is_executed_behind_a_definite_refusal() -> None:
+    orders = [rule for rule in rules() if rule.get("endpoint") == "new_order"]
+
+    late = {rule["symbol"] for rule in orders if rule["kind"] == "late"}
+    refused = {rule["symbol"] for rule in orders if rule["kind"] == "answer"}
+
+    assert late
+    assert refused
+    assert not late & refused
+
+
 def test_a_recovery_counts_from_the_start_that_finished_it() -> None:
     def step(at_ms: int, before: str | None, after: str) -> Fields:
         return {"execution_id": 1, "at_ms": at_ms, "from_state": before, "to_state": after}

@@ -53,16 +53,24 @@ ANSWERS: tuple[tuple[str, bool, float], ...] = (
     ("garbage", True, 0.018),
     ("truncated", True, 0.018),
 )
-# Definite answers that a worker has to go on after: the clock is off, the engine's window, a pause.
+# Definite refusals, which a worker has to go on after: the clock is off, the engine's window has passed. An
+# exchange that executes behind one of these cannot be traded on at all, so they have a symbol of their own, on
+# which nothing is executed late.
+REFUSING_SYMBOL = "SOLUSDT"
 REFUSALS: tuple[Rule, ...] = (
     {"kind": "answer", "status": 400, "code": -1021, "text": "Timestamp for this request is outside of it."},
     {"kind": "answer", "status": 400, "code": -5028, "text": "Timestamp for this request is outside of it."},
+)
+REFUSAL_CHANCE = 0.03
+LATE_SYMBOLS = ("BTCUSDT", "ETHUSDT", "AVAXUSDT")
+LATE_CHANCE = 0.035
+# Pauses that the exchange asks for; behind these it never executes anything.
+PAUSES: tuple[Rule, ...] = (
     {"kind": "http_429", "delay_ms": PAUSE_MS},
     {"kind": "http_418", "delay_ms": PAUSE_MS},
 )
-REFUSAL_CHANCE = 0.006
+PAUSE_CHANCE = 0.006
 QUESTIONS = ("query_order", "open_orders", "all_orders", "trades")
-MODIFIERS = ("late", "slow", "invisible")
 
 
 def rules() -> list[Rule]:
@@ -74,8 +82,13 @@ def _of_orders() -> list[Rule]:
     found: list[Rule] = [
         {"kind": kind, "executed": executed, "probability": chance} for kind, executed, chance in ANSWERS
     ]
-    found += [{**rule, "probability": REFUSAL_CHANCE} for rule in REFUSALS]
-    found += [{"kind": "late", "delay_ms": delay_ms, "probability": 0.03} for delay_ms in LATE_MS]
+    found += [{**rule, "probability": PAUSE_CHANCE} for rule in PAUSES]
+    found += [{**rule, "symbol": REFUSING_SYMBOL, "probability": REFUSAL_CHANCE} for rule in REFUSALS]
+    found += [
+        {"kind": "late", "symbol": symbol, "delay_ms": delay_ms, "probability": LATE_CHANCE}
+        for symbol in LATE_SYMBOLS
+        for delay_ms in LATE_MS
+    ]
     found += [
         {"kind": "invisible", "delay_ms": delay_ms, "scope": scope, "probability": 0.05}
         for delay_ms in INVISIBLE_MS

@@ -54,8 +54,8 @@ ANSWERS: tuple[tuple[str, bool, float], ...] = (
     ("truncated", True, 0.018),
 )
 # Definite refusals, which a worker has to go on after: the clock is off, the engine's window has passed. An
-# exchange that executes behind one of these cannot be traded on at all, so they have a symbol of their own, on
-# which nothing is executed late.
+# exchange that executes behind one of these cannot be traded on at all, so they have a symbol of their own,
+# on which nothing is executed late.
 REFUSING_SYMBOL = "SOLUSDT"
 REFUSALS: tuple[Rule, ...] = (
     {"kind": "answer", "status": 400, "code": -1021, "text": "Timestamp for this request is outside of it."},

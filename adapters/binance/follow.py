@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from contextlib import suppress
 from typing import Literal
 
 from adapters.binance.client import Client
@@ -121,9 +120,8 @@ class Follower:
         self._news.set()
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._raise_what_broke()
 
     def _raise_what_broke(self) -> None:
         """The tasks never end by themselves: one that did has met a bug, which is told and not swallowed."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 from adapters.binance.client import Client
 from adapters.binance.stream_entry import Ended, Entry, Messages, entry_of
@@ -112,10 +111,10 @@ class UserStream:
             await asyncio.wait((listening, keeping), return_when=asyncio.FIRST_COMPLETED)
             return listening.result() if listening.done() else keeping.result()
         finally:
-            for task in (listening, keeping):
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            listening.cancel()
+            keeping.cancel()
+            # Gathered: when this task is itself told to end while they end, that is not lost among them.
+            await asyncio.gather(listening, keeping, return_exceptions=True)
 
     async def _listen(self, entry: Entry, messages: Messages) -> Ended:
         """Hand on the events; why it ended."""

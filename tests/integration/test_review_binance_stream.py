@@ -1,0 +1,54 @@
+"""The follower at its edges: a stop in the wrong moment, orders that the exchange has forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from rig.binance_world import World
+from rig.exchange_transport import InProcessTransport
+from rig.following import following, until
+from rig.virtual_clock import in_virtual_time
+
+from adapters.binance.transport import FirstMessage, StreamClosed
+from adapters.exchange.faults import FaultRule
+
+
+class SlowToClose(InProcessTransport):
+    """A wire whose web sockets take a second to close, as a server does that does not answer the goodbye."""
+
+    async def stream(
+        self,
+        path: str,
+        opened: Callable[[], None] | None = None,
+        *,
+        first: FirstMessage | None = None,
+    ) -> AsyncIterator[bytes | StreamClosed]:
+        messages = super().stream(path, opened, first=first)
+        try:
+            async for message in messages:
+                yield message
+        finally:
+            await self._clock.sleep(1.0)
+            await messages.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.9])
+@in_virtual_time
+async def test_a_follower_ends_while_its_stream_is_being_replaced(after_s: float) -> None:
+    async with World() as world:
+        rest, world.transport = world.transport, SlowToClose(world.host, world.clock, world.latency)
+        async with following(world) as followed:
+            world.strike(
+                FaultRule("answer", endpoint="PUT /fapi/v1/listenKey", status=400, code=-1125, text="no key")
+            )
+            await until(
+                lambda: any(one.method == "PUT" for one in rest.requests), world.clock, within_s=4_000
+            )
+            await world.clock.sleep(0.05 + after_s)
+
+            closing = asyncio.create_task(followed.follower.close())
+            await world.clock.sleep(30.0)
+
+            assert closing.done()

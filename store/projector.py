@@ -90,10 +90,11 @@ class Projector:
         await self._until_done(self._start)
         while True:
             await self._until_done(self._pass)
-            await self._clock.sleep(PASS_DELAY_S)
             self.behind_since_ms = None
             await self._in_silence(self._news.wait())
             self.behind_since_ms = self._clock.wall_ms()
+            # An order makes news three times within a moment: when it is reserved, accepted and filled.
+            await self._clock.sleep(PASS_DELAY_S)
 
     async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         """Let a thread work on the files; a cancelled task leaves it running, and `drain` waits for it."""

@@ -15,7 +15,7 @@ from adapters.binance.facts import OrderFact
 from adapters.binance.followed import Followed, Watch
 from adapters.binance.lookup import OUR_PREFIX
 from adapters.binance.market import WEIGHTS, Market
-from adapters.binance.questions import Doubt, Questions, facts_of_event
+from adapters.binance.questions import Doubt, Missing, Questions, facts_of_event
 from adapters.binance.transport import Transport
 from adapters.binance.user_stream import UserStream
 from adapters.binance.wire_stream import OrderTradeUpdate
@@ -32,6 +32,8 @@ CLOCKS_MS = 1_000
 # Older orders are asked about one by one: the history since then would be long.
 LISTED_AGE_MS_MAX = 600_000
 PAUSE_S_MAX = 60.0
+# An order may be shown late; one that is not shown after so many questions is asked about less and less.
+MISSES_USUAL = 60
 
 
 class Follower:
@@ -203,6 +205,8 @@ class Follower:
         """One order; True when that was news which the stream should have told before."""
         gaps, should_know = self._gaps, self._stream_should_know(watch)
         answer = await self._questions.order(watch.order.symbol, watch.order.client_order_id)
+        if not isinstance(answer, Doubt):
+            watch.misses = watch.misses + 1 if isinstance(answer, Missing) else 0
         self._put_off(watch, gaps)
         if isinstance(answer, Doubt):
             self._pause(answer)
@@ -226,6 +230,7 @@ class Follower:
         shown = {fact.client_order_id for fact in facts}
         for watch in watches:
             if watch.order.client_order_id in shown:
+                watch.misses = 0
                 self._put_off(watch, gaps)
         news = [fact.client_order_id for fact in facts if self._learn(fact)]
         return gaps == self._gaps and not told.isdisjoint(news)
@@ -244,7 +249,10 @@ class Follower:
         if gaps != self._gaps:
             return
         told = self._stream is not None and self._stream.stands and watch.heard
-        watch.due_s = self._clock.monotonic_s() + (STREAM_POLL_S if told else self._poll_s)
+        # One that the exchange does not show may be forgotten there: asking on costs the others' room.
+        misses = min(10, max(0, watch.misses - MISSES_USUAL))
+        poll_s = max(self._poll_s, min(PAUSE_S_MAX, self._poll_s * float(2**misses)))
+        watch.due_s = self._clock.monotonic_s() + max(poll_s, STREAM_POLL_S if told else 0.0)
         watch.overdue = False
 
     async def _ask_for_trades(self, now_s: float) -> bool:

@@ -26,7 +26,7 @@ class Watch(msgspec.Struct):
     """One order that is asked about until it is final. `since_ms`: when it was sent at the earliest.
 
     `due_s` is when it is asked about next, on the monotonic clock; `overdue`: news may have been missed;
-    `heard`: the user stream has told of it.
+    `heard`: the user stream has told of it; `misses`: how often in a row the exchange had no such order.
     """
 
     order: Order
@@ -34,6 +34,7 @@ class Watch(msgspec.Struct):
     due_s: float
     overdue: bool = False
     heard: bool = False
+    misses: int = 0
 
 
 class Followed:

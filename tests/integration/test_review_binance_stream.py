@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from rig.binance_world import World
 from rig.exchange_transport import InProcessTransport
-from rig.following import following, until
+from rig.following import FAR, following, until
 from rig.virtual_clock import in_virtual_time
 
 from adapters.binance.transport import FirstMessage, StreamClosed
@@ -52,3 +52,32 @@ async def test_a_follower_ends_while_its_stream_is_being_replaced(after_s: float
             await world.clock.sleep(30.0)
 
             assert closing.done()
+
+
+@in_virtual_time
+async def test_an_order_that_the_exchange_has_forgotten_is_asked_about_less_and_less() -> None:
+    async with World() as world, following(world, has_stream=False) as followed:
+        await world.send(world.order("lives", price=FAR))
+        followed.follower.watch(world.order("forgotten", price=FAR))
+        followed.follower.watch(world.order("lives", price=FAR))
+
+        await world.clock.sleep(1_200.0)
+        asked = sum("ew1-forgotten" in one.query for one in world.transport.requests)
+        lives = sum("ew1-lives" in one.query for one in world.transport.requests)
+
+        assert 60 <= asked <= 90
+        assert lives >= 500
+        assert followed.follower.watched == 2
+
+
+@in_virtual_time
+async def test_an_order_that_is_shown_late_is_followed_at_the_usual_pace_from_then_on() -> None:
+    hidden = FaultRule("invisible", endpoint="new_order", delay_ms=20_000, scope="all")
+    async with World(hidden) as world, following(world, has_stream=False) as followed:
+        await followed.place(world.order("a", price=FAR))
+        await until(lambda: bool(followed.of()), world.clock, within_s=60)
+        before = len(world.transport.requests)
+        await world.clock.sleep(60.0)
+
+        assert world.clock.monotonic_s() <= 1_000 + 45 + 60
+        assert len(world.transport.requests) - before >= 50

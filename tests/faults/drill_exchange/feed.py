@@ -14,11 +14,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from drill.feed import Fields, FileFeed, Journal, Signals, moments
+from drill.feed import Fields, FileFeed, Journal, Signals
 
 SHAPE = "v1-jsonl"
 INDIFFERENT_MAX = 0.6
 DECIDED = 0.8
+BURSTS = (1, 1, 1, 2, 5, 10)
 
 
 class FreshSignals(Signals):
@@ -71,11 +72,12 @@ def main() -> int:
     with closing(Journal(options.journal)) as journal:
         feed = ManySymbolsFeed(options.into, journal, dice, options.symbols.split(","))
         left = options.count
-        for size in moments(options.rate, dice):
-            left -= feed.burst(min(size, left))
+        while left > 0 and not stopping:
+            size = min(left, dice.choice(BURSTS))
+            left -= feed.burst(size)
             journal.sync()
-            if stopping or left <= 0:
-                break
+            # What was not written while the drill held it is not made up for.
+            time.sleep(size / options.rate)
     return 0
 
 

@@ -70,7 +70,7 @@ class TimedServer(ExchangeServer):
 def run(path: Path) -> int:
     """Serve until SIGTERM, then write the moments down."""
     RequestHandler.data_received = timed_receive  # type: ignore[method-assign]  # the stamp is the point
-    command.ExchangeServer = TimedServer  # type: ignore[misc,attr-defined]  # the server that it starts
+    command.ExchangeServer = TimedServer  # type: ignore[attr-defined]  # the server that it starts
     try:
         return serve_exchange(ExchangeOptions(), SystemClock())
     finally:

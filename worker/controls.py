@@ -6,6 +6,7 @@ a row, so that it outlives the file, and working orders are canceled.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,8 @@ class Controls:
         self._symbols = symbols
         self._pulse = pulse
         self._clerk = Clerk(floor.ledger, floor.writer, floor.halts, floor.report, floor.clock)
-        self._clean: set[str] = set()
+        # For which halts a symbol has nothing left that works.
+        self._clean: dict[str, frozenset[Halt]] = {}
         self._cancel_at_s = 0.0
 
     async def run(self) -> None:
@@ -44,9 +46,11 @@ class Controls:
     async def turn(self) -> None:
         """Look once."""
         floor = self._floor
+        # A full disk holds every commit back for as long as it takes; the writer shows the life then.
+        self._pulse.waits(math.inf)
         await floor.halts.adopt_file()
         for halt in floor.halts.over():
-            await floor.halts.resume(halt.scope, who="worker", why="its time was over")
+            await floor.halts.end(halt)
         denied = floor.adapter.denied
         if denied is not None and floor.halts.why("") is None:
             await floor.halts.halt(
@@ -63,33 +67,33 @@ class Controls:
                 )
                 floor.report.log.warning("control_refused", file=name, why=request.why)
             control.answer(self._folder, name, answer)
+        self._pulse.turn()
         await self._cancel_working()
 
     async def _cancel_working(self) -> None:
         """A full halt also takes back what still works; asked again until nothing is left."""
-        halts = [halt for halt in self._floor.halts.in_force() if not halt.new_only]
-        if not halts:
-            self._clean.clear()
-            return
+        full = [halt for halt in self._floor.halts.in_force() if not halt.new_only]
         now_s = self._floor.clock.monotonic_s()
-        if now_s < self._cancel_at_s:
+        if not full or now_s < self._cancel_at_s:
             return
         self._cancel_at_s = now_s + CANCEL_EVERY_S
-        scopes = {halt.scope for halt in halts}
         for symbol in self._symbols:
-            if symbol not in self._clean and ("" in scopes or symbol in scopes):
-                await self._cancel_of(symbol)
+            by = frozenset(halt for halt in full if halt.scope in ("", symbol))
+            if by and self._clean.get(symbol) != by and await self._cancel_of(symbol):
+                self._clean[symbol] = by
 
-    async def _cancel_of(self, symbol: str) -> None:
+    async def _cancel_of(self, symbol: str) -> bool:
+        """True when nothing is left: the venue shows nothing, and no order can be on its way there."""
         floor = self._floor
+        unsettled = await floor.writer.call(lambda: floor.ledger.unsettled(symbol))
         working = await floor.adapter.open_orders(symbol)
+        self._pulse.turn()
         if isinstance(working, NotYet):
             floor.report.log.warning("cancel_awaited", symbol=symbol, why=working.why)
-            return
-        if not working:
-            self._clean.add(symbol)
+            return False
         for order in working:
             result = await floor.adapter.cancel(order.update.client_order_id, symbol)
+            self._pulse.turn()
             floor.report.log.event(
                 "order_cancel_asked",
                 symbol=symbol,
@@ -97,3 +101,4 @@ class Controls:
                 done=result.done,
                 why=result.text,
             )
+        return not working and not unsettled

@@ -10,7 +10,7 @@ import math
 from collections import deque
 from typing import assert_never
 
-from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
+from adapters.contract import Accepted, Guard, NotSent, Rejected, SubmitResult, Unknown
 from config.seams import crash_point
 from store.errors import StoreReplacedError
 from store.lifecycle import State
@@ -24,6 +24,7 @@ from worker.rows import accepted_move, refused_move, renewed_move, unknown_move
 
 # A venue that lets every new window pass unused is treated like one that cannot be reached.
 RENEWALS_MAX = 3
+TOLD = "the venue tells of this order already"
 
 
 class Dispatch:
@@ -111,7 +112,10 @@ class Dispatch:
         floor = self._floor
         if floor.slots.locked():
             floor.report.throttled("concurrency")
+            # Those who hold the slots show the life.
+            self._patience.pulse.waits(math.inf)
         async with floor.slots:
+            self._patience.pulse.turn()
             # Looked at in the slot: the wait for it may have been long.
             if not floor.gate.store_intact():
                 raise StoreReplacedError("the store was removed or replaced: nothing more is sent")
@@ -125,10 +129,14 @@ class Dispatch:
         floor = self._floor
         stuck: NotSent | Unknown | None = None
         halted = floor.gate.halted(self.symbol)
+        silent_until_ms = floor.gate.silent_until_ms(self.symbol)
         while self._pending and stuck is None and count > 0:
             count -= 1
             pending = self._pending[0]
-            refusal = floor.gate.refusal(pending, halted=halted)
+            if floor.news.tells_of(pending.order.client_order_id):
+                pending.attempts += 1
+                return Unknown(TOLD)
+            refusal = floor.gate.refusal(pending, halted=halted, silent_until_ms=silent_until_ms)
             if refusal is not None:
                 self._pending.popleft()
                 floor.permits.give_back(1)
@@ -139,12 +147,17 @@ class Dispatch:
                 continue
             crash_point("before_submit")
             started_s = floor.clock.monotonic_s()
-            result = await floor.adapter.submit(pending.order, floor.gate.guard(pending))
+            result = await floor.adapter.submit(pending.order, self._last_word(pending))
             latency_ms = round((floor.clock.monotonic_s() - started_s) * 1000, 3)
             crash_point("after_submit")
             stuck = self._note(pending, result, latency_ms)
             burst.answered(pending, result, latency_ms)
         return stuck
+
+    def _last_word(self, pending: Pending) -> Guard:
+        """Asked when the first byte is about to leave."""
+        news, guard = self._floor.news, self._floor.gate.guard(pending)
+        return lambda: TOLD if news.tells_of(pending.order.client_order_id) else guard()
 
     def _note(self, pending: Pending, result: SubmitResult, latency_ms: float) -> NotSent | Unknown | None:
         """Turn an answer into a move; what is not definite is handed back."""

@@ -57,13 +57,15 @@ class Gate:
         return self._halts.why(symbol)
 
     def silent_until_ms(self, symbol: str) -> int:
-        """Signals up to this time belong to a halt that has ended."""
-        return self._halts.silent_until_ms(symbol)
+        """Signals up to this time belong to a halt that has ended; by the later one of the two clocks."""
+        return self._halts.silent_until_ms(symbol) + max(0, self._adapter.clock_offset_ms)
 
-    def refusal(self, pending: Pending, *, halted: str | None) -> Skip | None:
+    def refusal(self, pending: Pending, *, halted: str | None, silent_until_ms: int) -> Skip | None:
         """Why this order must not leave now; None when it may."""
         if halted is not None:
             return Skip("halted", f"new orders are halted: {halted}")
+        if pending.signal_ts_ms <= silent_until_ms:
+            return Skip("halted", "its signal belongs to a halt that has ended")
         now_ms = self.now_ms()
         if expired(pending.signal_ts_ms, pending.expiry_ms, self._rules, now_ms=now_ms):
             return Skip("expired", f"it was {now_ms - pending.signal_ts_ms} ms old when it was its turn")
@@ -76,7 +78,8 @@ class Gate:
         def last_word() -> str | None:
             if not self._writer.intact():
                 return "the store was removed or replaced"
-            refusal = self.refusal(pending, halted=self._halts.why(symbol))
+            halted, silent_until_ms = self._halts.why(symbol), self.silent_until_ms(symbol)
+            refusal = self.refusal(pending, halted=halted, silent_until_ms=silent_until_ms)
             return None if refusal is None else refusal.text
 
         return last_word

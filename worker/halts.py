@@ -19,6 +19,10 @@ from worker.logs import Log
 
 RESUMED_STAMP = "resumed_ms:"
 ALL = ""
+# Later than every signal.
+NEVER_MS = 2**62
+
+_FileMark = tuple[int, int, int]
 
 
 class Halts:
@@ -31,6 +35,11 @@ class Halts:
         self._log = log
         self._clock = clock
         self._rows = {halt.scope: halt for halt in ledger.halts()}
+        # What a resume that is being written takes away, by scope.
+        self._ending: dict[str, Halt] = {}
+        # The end of a halt by file that is over, and the file that could not be removed.
+        self._file_until_ms = 0
+        self._stuck: _FileMark | None = None
         stamps = ledger.stamps()
         self._resumed_ms = {
             key.removeprefix(RESUMED_STAMP): int(value)
@@ -58,7 +67,12 @@ class Halts:
         except FileNotFoundError:
             return None
         halt = self.in_file()
-        return None if halt is None or self._is_over(halt) else halt.why
+        if halt is None:
+            return None
+        if self._is_over(halt):
+            self._file_until_ms = max(self._file_until_ms, halt.until_ms or 0)
+            return None
+        return halt.why
 
     def in_file(self) -> Halt | None:
         """The halt that the file tells of; a file that cannot be read is one without an end."""
@@ -68,9 +82,20 @@ class Halts:
             return Halt(scope=ALL, why=str(error), who="file", at_ms=self._clock.wall_ms())
 
     def silent_until_ms(self, symbol: str) -> int:
-        """Signals up to this time belong to a halt that has ended: a resume fires no backlog."""
-        resumed = self._resumed_ms
-        return max(resumed.get(ALL, 0), resumed.get(symbol, 0))
+        """Signals up to this time belong to a halt that has ended: a resume fires no backlog.
+
+        A halt that ended by itself counts from its end on, whoever notices it when. Asked after `why`.
+        """
+        try:
+            resumed = self._resumed_ms
+            ends_ms = [self._file_until_ms, resumed.get(ALL, 0), resumed.get(symbol, 0)]
+            for scope in (ALL, symbol):
+                row = self._rows.get(scope)
+                if row is not None and row.until_ms is not None and self._is_over(row):
+                    ends_ms.append(row.until_ms)
+            return max(ends_ms)
+        except Exception:  # noqa: BLE001  # whatever it is: a check that cannot be made is a halt
+            return NEVER_MS
 
     def in_force(self) -> list[Halt]:
         """All halts, rows and file, for people."""
@@ -84,9 +109,10 @@ class Halts:
         """Halts whose time has come."""
         found = [halt for halt in self._rows.values() if self._is_over(halt)]
         in_file = self.in_file()
-        if in_file is not None and self._is_over(in_file) and ALL not in self._rows:
-            found.append(in_file)
-        return found
+        if in_file is None or ALL in self._rows or not self._is_over(in_file):
+            return found
+        # One that cannot be removed was told of; it is over all the same.
+        return found if self._file_mark() == self._stuck else [*found, in_file]
 
     def holds(self, scope: str) -> bool:
         """Whether a row of exactly this scope is there."""
@@ -101,6 +127,9 @@ class Halts:
     async def halt(self, halt: Halt) -> None:
         """In force at once, and on disk when this returns."""
         before = self._rows.get(halt.scope)
+        if before is self._ending.get(halt.scope):
+            # On its way out: this one has to stand by itself.
+            before = None
         if before is not None and not self._is_over(before):
             halt = stronger(before, halt)
             if halt == before:
@@ -112,18 +141,61 @@ class Halts:
         audit = Audit(action="halt", subject=halt.scope or "all", who=halt.who, why=halt.why)
         await self._writer.commit(Share(symbol="", halts=[halt], audits=[audit]))
 
+    async def end(self, halt: Halt) -> None:
+        """A halt whose time is over: it alone goes. Signals up to its end stay skipped."""
+        others = [row for row in self._rows.values() if row.scope != halt.scope]
+        await self._lift(
+            [halt.scope],
+            # Without a scope of its own all rows go: the others come back in the same transaction.
+            Share(symbol="", resumes=[halt.scope], halts=others if halt.scope == ALL else []),
+            at_ms=halt.until_ms or self._clock.wall_ms(),
+            audit=Audit("resume", halt.scope or "all", "worker", "its time was over"),
+        )
+
     async def resume(self, scope: str, *, who: str, why: str) -> None:
         """End the halts of `scope` ("" ends all). Signals up to now stay skipped."""
-        now_ms = self._clock.wall_ms()
-        scopes = list(self._rows) if scope == ALL else [scope]
-        stamps = {f"{RESUMED_STAMP}{one}": str(now_ms) for one in {*scopes, scope}}
-        audit = Audit(action="resume", subject=scope or "all", who=who, why=why)
-        # The mark first: with the halt gone and no mark, the backlog would be sent.
-        await self._writer.commit(Share(symbol="", resumes=[scope], stamps=stamps, audits=[audit]))
-        for one in {*scopes, scope}:
-            self._resumed_ms[one] = now_ms
-        if scope == ALL:
-            remove_halt(self._folder)
+        await self._lift(
+            [ALL, *self._rows] if scope == ALL else [scope],
+            Share(symbol="", resumes=[scope]),
+            at_ms=self._clock.wall_ms(),
+            audit=Audit("resume", scope or "all", who, why),
+        )
+
+    async def _lift(self, scopes: list[str], share: Share, *, at_ms: int, audit: Audit) -> None:
+        """Take away the halts that are there now; one that comes meanwhile holds."""
+        mark = self._file_mark()
+        ending = {one: self._rows[one] for one in scopes if one in self._rows}
+        share.stamps = {f"{RESUMED_STAMP}{one}": str(at_ms) for one in scopes}
+        share.audits = [audit]
+        self._ending |= ending
+        try:
+            # The mark first: with the halt gone and no mark, the backlog would be sent.
+            await self._writer.commit(share)
+        finally:
+            for one in ending:
+                self._ending.pop(one, None)
         for one in scopes:
-            self._rows.pop(one, None)
-        self._log.event("resumed", scope=scope or "all", why=why, who=who)
+            self._resumed_ms[one] = max(at_ms, self._resumed_ms.get(one, 0))
+            if one in ending and self._rows.get(one) is ending[one]:
+                del self._rows[one]
+        if ALL in scopes:
+            self._remove_file(mark)
+        self._log.event("resumed", scope=audit.subject, why=audit.why, who=audit.who)
+
+    def _remove_file(self, mark: _FileMark | None) -> None:
+        """Take the file away that was there when the resume began, and no newer one."""
+        if mark is None or self._file_mark() != mark:
+            return
+        try:
+            remove_halt(self._folder)
+        except OSError as error:
+            self._stuck = mark
+            self._log.error("halt_file_stays", file=self._path, why=str(error))
+
+    def _file_mark(self) -> _FileMark | None:
+        """What tells one file from another one put there later."""
+        try:
+            status = os.lstat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size

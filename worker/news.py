@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 from adapters.contract import OrderUpdate, PastOrder
 from config.seams import Clock
 from store.ledger import Ledger
@@ -15,6 +17,8 @@ from worker.rows import accepted_move, late_fill_move
 # How long the lane that sent an order may take to record the reply before the stream's word is recorded.
 LANE_TURN_S = 0.01
 LANE_TURNS_MAX = 50
+# Orders that were told of; what is sent again is sent within minutes.
+TOLD_MAX = 16_384
 
 
 class News:
@@ -22,17 +26,25 @@ class News:
 
     def __init__(self, writer: Writer, ledger: Ledger, halts: Halts, report: Report, clock: Clock) -> None:
         self.unclaimed: dict[str, PastOrder] = {}
+        self._told: OrderedDict[str, None] = OrderedDict()
         self._writer = writer
         self._ledger = ledger
         self._halts = halts
         self._report = report
         self._clock = clock
 
+    def tells_of(self, client_order_id: str) -> bool:
+        """Whether the venue has told of this order in this life: then it must not be sent again."""
+        return client_order_id in self._told
+
     async def apply(self, update: OrderUpdate) -> None:
         """Record an update. A lane may take a step with the row after it was looked at: then look again.
 
         A stream is often faster than the reply: the lane gets a moment to record its own part first.
         """
+        self._told[update.client_order_id] = None
+        if len(self._told) > TOLD_MAX:
+            self._told.popitem(last=False)
         for _ in range(LANE_TURNS_MAX):
             found = await self._writer.call(lambda: self._ledger.row_of(update.client_order_id))
             if found is None or found[1] is not State.RESERVED:

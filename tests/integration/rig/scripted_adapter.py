@@ -99,16 +99,19 @@ class ScriptedAdapter:
         """Write an order into the journal; what the venue says of it from then on."""
         self.placed.append(order.signal_id)
         self.terms.setdefault(order.client_order_id, order)
+        # One that is accepted a second time under its id is another order.
+        self.orders.pop(order.client_order_id, None)
         return self.set(order.client_order_id, state, filled)
 
     def set(self, client_order_id: str, state: OrderState, filled: Decimal = Decimal(0)) -> OrderUpdate:
         """Change what the venue says of an order, without telling."""
+        known = self.orders.get(client_order_id)
         update = OrderUpdate(
             client_order_id=client_order_id,
             state=state,
             filled_qty=filled,
             average_price=PRICE if filled else None,
-            exchange_order_id=f"x{len(self.placed)}",
+            exchange_order_id=f"x{len(self.placed)}" if known is None else known.exchange_order_id,
         )
         self.orders[client_order_id] = update
         return update

@@ -12,6 +12,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,6 +66,7 @@ AFTERGLOW_S = 1.5
 class Scale:
     """How much of everything: so many kills spread over `duration_s`, in which so many signals are fed.
 
+    `points` are the only crash points of a drill that looks for one thing; none: all there are.
     The last life under faults ends after `last_life_s`, the life without faults after `drain_s`.
     """
 
@@ -73,6 +75,7 @@ class Scale:
     duration_s: float
     exchange_kills: int = 0
     symbols: tuple[str, ...] = tuple(PRICES)
+    points: tuple[str, ...] = ()
     last_life_s: float = 60.0
     drain_s: float = 180.0
 
@@ -124,11 +127,14 @@ class Report:
         return [*self.faults, *self.verdict.complaints]
 
 
-def schedule(kills: int, dice: random.Random) -> list[str]:
+def schedule(kills: int, dice: random.Random, points: Sequence[str] = ()) -> list[str]:
     """What ends each life: a crash point's name, RANDOM or ORDERLY; every name once where kills suffice.
 
-    The point inside recovery follows a death that leaves something to recover.
+    The point inside recovery follows a death that leaves something to recover. `points`: these in turn, and
+    one random death.
     """
+    if points:
+        return [points[number % len(points)] for number in range(kills - 1)] + [RANDOM]
     named = [
         name for name in ORDER_POINTS for _ in range(max(1, int(kills * NAMED_SHARE / len(ORDER_POINTS))))
     ]
@@ -204,7 +210,7 @@ class ExchangeDrill:
             count=2 * scale.signals,
         )
         try:
-            lives = schedule(scale.kills, self._dice)
+            lives = schedule(scale.kills, self._dice, scale.points)
             dies = {
                 (number + 1) * len(lives) // (scale.exchange_kills + 1)
                 for number in range(scale.exchange_kills)
@@ -278,6 +284,7 @@ class ExchangeDrill:
         """A crash point that is not passed in time, because nothing is sent, becomes a random death."""
         passage = self._dice.choice([1, 2, 4, 8, 12]) if point in ORDER_POINTS else 1
         worker = self._start(**{CRASH_POINT_VARIABLE: f"{point}:{passage}"})
+        self._is_ready(worker)
         code = worker.wait(NAMED_PATIENCE_S)
         if code is None:
             self._kill(worker, RANDOM)

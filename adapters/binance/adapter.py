@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from decimal import Decimal
 
 from adapters.binance import account, answers, guards, preparing, wire
+from adapters.binance.anchors import Anchors
 from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
@@ -29,6 +30,7 @@ from adapters.binance.starting import (
 )
 from adapters.binance.transport import Transport
 from adapters.binance.upkeep import KeptDeadline, Upkeep
+from adapters.binance.user_stream import UserStream
 from adapters.binance.wire import Request
 from adapters.contract import (
     Accepted,
@@ -147,6 +149,11 @@ class BinanceAdapter:
         return min(windows, key=lambda window: window.length_ms).used if windows else 0
 
     @property
+    def stream(self) -> UserStream | None:
+        """The user stream: whether it stands, why not, how often it broke; None where the host has none."""
+        return self._follower.stream
+
+    @property
     def upkeep(self) -> Upkeep:
         """The clock, the rules and the prices, and how often one of them could not be had."""
         return self._upkeep
@@ -165,6 +172,7 @@ class BinanceAdapter:
         sends = await view.sends_since(self._clock.wall_ms() - budget.past_ms)
         budget.seed((at_ms + self.clock_offset_ms for at_ms in sends), now_ms=now_ms, margin_ms=margin_ms)
         await self._prices.ask_once()
+        anchors = await self._known_anchors(view)
         self._lookup = Lookup(
             self._client,
             self._client.market,
@@ -173,9 +181,11 @@ class BinanceAdapter:
             self._follower.unbroken_since_ms,
             clock=self._clock,
             sighted=self._follower.sighted,
+            anchors=anchors,
         )
         self._follower.start()
-        self._upkeep.start(lambda until_ms: view.keep(DEADLINE_KEY, str(until_ms)))
+        more = () if anchors is None else (anchors.run(view.keep),)
+        self._upkeep.start(lambda until_ms: view.keep(DEADLINE_KEY, str(until_ms)), *more)
         return None
 
     def wait_for(self, symbol: str) -> Wait | None:
@@ -337,6 +347,15 @@ class BinanceAdapter:
         if self._check_key is not None:
             return await self._check_key()
         return await know_it_may_trade(client, about, clock, rules)
+
+    async def _known_anchors(self, view: LedgerView) -> Anchors | None:
+        """Spot's stand-in for a position to compare; futures have one."""
+        if self._client.market is Market.FUTURES:
+            return None
+        settled_ms = self._settings.broker.visibility_ms
+        anchors = Anchors(self._client, self._clock, self._upkeep.rules.base_assets, settled_ms=settled_ms)
+        await anchors.remember(view.kept)
+        return anchors
 
     def _window(self) -> Window:
         broker = self._settings.broker

@@ -37,7 +37,7 @@ class OrderFact(msgspec.Struct, frozen=True):
 
 
 class TradeFact(msgspec.Struct, frozen=True):
-    """One trade of one order; unique by its id within the symbol."""
+    """One trade of one order; unique by its id within the symbol. `buys` is None where it was not told."""
 
     trade_id: int
     order_id: int
@@ -46,6 +46,7 @@ class TradeFact(msgspec.Struct, frozen=True):
     fee: Decimal
     fee_asset: str
     at_ms: int | None = None
+    buys: bool | None = None
 
 
 def difference(fact: OrderFact, order: Order) -> str | None:

@@ -23,6 +23,7 @@ from adapters.binance.absence import (
     Proven,
     SendWindow,
 )
+from adapters.binance.anchors import Anchor, Anchors
 from adapters.binance.client import Client
 from adapters.binance.facts import OrderFact, TradeFact, difference
 from adapters.binance.market import HISTORY_ROWS_MAX, Market
@@ -67,6 +68,14 @@ class _Shown(msgspec.Struct, frozen=True):
     facts: tuple[OrderFact, ...]
 
 
+class _Held(msgspec.Struct, frozen=True):
+    """How much there is of an asset, and how much there was before."""
+
+    asset: str
+    anchor: Anchor
+    balance: Decimal
+
+
 class Lookup:
     """Answers for all symbols. `unbroken_since` (exchange clock): since when the user stream has no gap."""
 
@@ -80,12 +89,14 @@ class Lookup:
         *,
         clock: Clock,
         sighted: Sightings = nothing_sighted,
+        anchors: Anchors | None = None,
     ) -> None:
         self._client = client
         self._questions = Questions(client, market, urgent=True)
         self._view = view
         self._unbroken_since = unbroken_since
         self._sighted = sighted
+        self._anchors = anchors
         self._clock = clock
         self._send_window_ms = broker.send_window_ms
         self._numbers = AbsenceNumbers(
@@ -178,18 +189,49 @@ class Lookup:
         past = await self._questions.history(order.symbol, start_ms)
         if isinstance(past, Doubt):
             return Evidence(unanswered=past.why)
-        trades = await self._questions.trades(order.symbol, start_ms)
+        held = await self._held(order)
+        trades = await self._trades(order.symbol, start_ms, held)
         if isinstance(trades, Doubt):
             return Evidence(unanswered=trades.why)
-        others = await self._others(order.symbol, trades, {fact.order_id: fact for fact in (*working, *past)})
+        # Those before can be no trades of this order, and the lists do not go back to their orders.
+        recent = [trade for trade in trades if trade.at_ms is None or trade.at_ms >= start_ms]
+        others = await self._others(order.symbol, recent, {fact.order_id: fact for fact in (*working, *past)})
         if isinstance(others, Doubt):
             return Evidence(unanswered=others.why)
         if ours := tuple(fact for fact in others.values() if fact.client_order_id == client_order_id):
             return _Shown(ours)
-        unexplained = await self._unexplained(trades, others)
+        unexplained = await self._unexplained(recent, others)
         if unexplained:
             return Evidence(unexplained=unexplained)
+        if held is not None:
+            return self._balance(order, held, trades)
         return await self._position(client_order_id, order)
+
+    async def _held(self, order: Order) -> _Held | None:
+        """Spot: the balance and an anchor before the order; None where that cannot be had.
+
+        Asked for before the trades, so that a trade that is in the balance can be in their list.
+        """
+        if self._anchors is None:
+            return None
+        anchor = self._anchors.before(order.symbol, self._window(order).opens_ms)
+        if anchor is None:
+            return None
+        asset = self._anchors.asset_of(order.symbol)
+        balance = await self._questions.balance(asset)
+        return None if isinstance(balance, Doubt) else _Held(asset, anchor, balance)
+
+    async def _trades(self, symbol: str, start_ms: int, held: _Held | None) -> Sequence[TradeFact] | Doubt:
+        if held is None:
+            return await self._questions.trades(symbol, start_ms)
+        return await self._questions.trades_after(symbol, held.anchor.last_trade_id)
+
+    def _balance(self, order: Order, held: _Held, trades: Sequence[TradeFact]) -> Evidence:
+        """Whether the balance moved since the anchor as the listed trades say, which are all explained."""
+        expected = held.anchor.expected(held.asset, trades)
+        if expected is None:
+            return Evidence(stream_since_ms=self._unbroken_since())
+        return self._compared(order, held.balance, expected)
 
     async def _others(
         self, symbol: str, trades: Iterable[TradeFact], known: dict[int, OrderFact]
@@ -244,6 +286,9 @@ class Lookup:
             return Evidence(unanswered=position.why)
         if expected is None or position is None:
             return Evidence(stream_since_ms=self._unbroken_since())
+        return self._compared(order, position, expected)
+
+    def _compared(self, order: Order, position: Decimal, expected: Decimal) -> Evidence:
         moved = position - expected if order.side == "buy" else expected - position
         return Evidence(
             position_fits=position == expected,

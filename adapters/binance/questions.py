@@ -19,6 +19,7 @@ from adapters.binance.market import HISTORY_ROWS_MAX, HISTORY_SPAN_MS, Market
 from adapters.binance.wire_replies import (
     OrderReply,
     TradeReply,
+    read_balances,
     read_listen_key,
     read_order,
     read_orders,
@@ -106,7 +107,7 @@ class Questions:
         return await self._ask("the order's trades", request, _trade_facts)
 
     async def position(self, symbol: str) -> Decimal | Doubt | None:
-        """The signed position; None where the market has none to tell."""
+        """The signed position; None on spot, which has balances instead."""
         if self._market is not Market.FUTURES:
             return None
 
@@ -117,6 +118,33 @@ class Questions:
             return sum((one.position_amt for one in positions if one.symbol == symbol), Decimal(0))
 
         return await self._ask("the position", wire.position_risk(symbol), amount)
+
+    async def balance(self, asset: str) -> Decimal | Doubt:
+        """All there is of `asset`, what open orders hold back included; 0 when there is none."""
+
+        def total(body: bytes) -> Decimal | None:
+            balances = read_balances(self._market, body)
+            if balances is None:
+                return None
+            return sum((one.total for one in balances if one.asset == asset), Decimal(0))
+
+        return await self._ask("the balance", wire.balance(self._market), total)
+
+    async def last_trade_id(self, symbol: str) -> int | Doubt:
+        """The id of the latest trade of `symbol`; -1 when there is none."""
+        latest = await self._ask("the trades", wire.trades(self._market, symbol, limit=1), _trade_facts)
+        if isinstance(latest, Doubt):
+            return latest
+        return max((trade.trade_id for trade in latest), default=-1)
+
+    async def trades_after(self, symbol: str, trade_id: int) -> Sequence[TradeFact] | Doubt:
+        """Every trade of `symbol` with a greater id."""
+
+        def page(last: TradeFact | None) -> wire.Request:
+            first_id = (trade_id if last is None else last.trade_id) + 1
+            return wire.trades(self._market, symbol, from_trade_id=first_id)
+
+        return await self._pages("the trades", page, _trade_facts)
 
     async def create_listen_key(self) -> str | Doubt:
         """The key of the user stream; a secret."""
@@ -226,6 +254,7 @@ def _trade_fact(reply: TradeReply) -> TradeFact:
         fee=reply.commission,
         fee_asset=reply.commission_asset,
         at_ms=reply.time,
+        buys=reply.is_buyer,
     )
 
 

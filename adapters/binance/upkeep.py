@@ -62,12 +62,16 @@ class Upkeep:
         self._rules_due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self, keep_deadline: Callable[[int], Awaitable[None]]) -> None:
-        """Begin, inside a running event loop."""
+    def start(
+        self, keep_deadline: Callable[[int], Awaitable[None]], *more: Coroutine[Any, Any, None]
+    ) -> None:
+        """Begin, inside a running event loop, and with it what else has to run for as long."""
         self._begin(self._prices.run())
         self._begin(self._keep_the_clock())
         self._begin(self._keep_the_rules())
         self._begin(self._keep_the_deadline(keep_deadline))
+        for work in more:
+            self._begin(work)
 
     def clock_is_due(self) -> None:
         """Read the venue's clock now."""

@@ -101,7 +101,7 @@ class OrderReply(Reply, frozen=True, rename="camel"):
 
 
 class TradeReply(Reply, frozen=True, rename="camel"):
-    """One trade of the account; unique by `id` within the symbol."""
+    """One trade of the account; unique by `id` within the symbol. Futures tell a `side`, spot `is_buyer`."""
 
     id: Int64
     order_id: Int64
@@ -114,6 +114,7 @@ class TradeReply(Reply, frozen=True, rename="camel"):
     quote_qty: Decimal | None = None
     side: str | None = None
     position_side: str | None = None
+    is_buyer: bool | None = None
 
 
 class PositionReply(Reply, frozen=True, rename="camel"):

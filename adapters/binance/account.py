@@ -37,6 +37,7 @@ from adapters.contract import (
 Ours = Callable[[str], bool]
 
 FINAL: frozenset[str] = frozenset({"filled", "canceled", "expired"})
+ANOTHER_ORDER = "the answer is about another order"
 
 
 async def position(client: Client, symbol: str, base_asset: str | None) -> Decimal | Trouble:
@@ -109,6 +110,8 @@ async def cancel(client: Client, client_order_id: str, symbol: str) -> CancelRes
     request = wire.cancel_order(client.market, symbol, client_order_id)
     canceled = await ask(client, request, read_order, urgent=True)
     if not isinstance(canceled, Trouble):
+        if not _is_about(canceled, client_order_id, symbol):
+            return Trouble("unreadable", ANOTHER_ORDER)
         # A futures reply may show the order before it is off the book: its word is what counts.
         return CancelResult(done=True, text=(canceled.status or "canceled").lower())
     if canceled.kind != "missing":
@@ -118,6 +121,8 @@ async def cancel(client: Client, client_order_id: str, symbol: str) -> CancelRes
     )
     if isinstance(order, Trouble):
         return Trouble(order.kind, f"nothing of it works, and it cannot be looked at: {order.text}")
+    if not _is_about(order, client_order_id, symbol):
+        return Trouble("unreadable", ANOTHER_ORDER)
     if order.state in FINAL or order.status == "REJECTED":
         return CancelResult(done=True, text=f"it had ended before: {(order.status or '').lower()}")
     return CancelResult(done=False, text=f"it is {order.status} and was not canceled: repeat it")
@@ -130,6 +135,8 @@ async def amend(
     order = await ask(client, wire.query_order(client.market, symbol, client_order_id), read_order)
     if isinstance(order, Trouble):
         return order
+    if not _is_about(order, client_order_id, symbol):
+        return Trouble("unreadable", ANOTHER_ORDER)
     side = _side(order.side)
     if side is None or order.state in FINAL or order.type != "LIMIT":
         return AmendResult(done=False, text=f"it is a {order.type} order that is {order.status}")
@@ -146,7 +153,13 @@ async def amend(
     amended = await ask(client, wire.amend_order(before, qty, price), read_order)
     if isinstance(amended, Trouble):
         return amended
+    if not _is_about(amended, client_order_id, symbol):
+        return Trouble("unreadable", ANOTHER_ORDER)
     return AmendResult(done=True, text=(amended.status or "amended").lower())
+
+
+def _is_about(order: OrderReply, client_order_id: str, symbol: str) -> bool:
+    return (order.our_id, order.symbol) == (client_order_id, symbol)
 
 
 def _past(orders: Sequence[OrderReply], ours: Ours) -> Sequence[PastOrder] | Trouble:

@@ -68,7 +68,11 @@ class Questions:
         """One order by its client order id."""
         request = wire.query_order(self._market, symbol, client_order_id)
         answer = await self._ask("the order", request, lambda body: _fact(read_order(body)))
-        return Missing() if isinstance(answer, Doubt) and answer.no_such_order else answer
+        if isinstance(answer, Doubt):
+            return Missing() if answer.no_such_order else answer
+        if (answer.client_order_id, answer.symbol) != (client_order_id, symbol):
+            return Doubt("the order: the answer is about another order")
+        return answer
 
     async def open_orders(self, symbol: str) -> Sequence[OrderFact] | Doubt:
         """Every order of `symbol` that works."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import msgspec
 import pytest
-from rig.binance_world import World
-from rig.virtual_clock import in_virtual_time
+from rig.binance_world import SYMBOL, World
+from rig.virtual_clock import START_MS, in_virtual_time
 
+from adapters.binance import account
+from adapters.binance.asking import Trouble
 from adapters.contract import NotYet, Order, ProvenAbsent
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.terms import FillPolicy
@@ -57,3 +60,46 @@ async def test_a_page_that_cannot_be_read_delays_the_explanation_and_does_not_be
         answer, whys = await world.settled(world.lookup(), order, within_s=120)
 
         assert answer == ProvenAbsent(), whys
+
+
+def _shown(name: str, order_id: int, **changes: object) -> bytes:
+    """A filled market order as GET order shows it."""
+    shown = {
+        "orderId": order_id,
+        "clientOrderId": f"ew1-{name}",
+        "symbol": SYMBOL,
+        "status": "FILLED",
+        "side": "BUY",
+        "type": "MARKET",
+        "origQty": "0.010",
+        "executedQty": "0.010",
+        "price": "0",
+        "time": START_MS,
+        "updateTime": START_MS,
+    }
+    return msgspec.json.encode({**shown, **changes})
+
+
+@pytest.mark.parametrize("changes", [{"clientOrderId": "ew1-other"}, {"symbol": "ETHUSDT"}])
+@in_virtual_time
+async def test_an_answer_about_another_order_is_not_taken_for_ours(changes: dict[str, str]) -> None:
+    async with World() as world:
+        order = world.order()
+        world.transport.instead["/fapi/v1/order"] = _shown("a", 7, **changes)
+
+        answer, whys = await world.settled(world.lookup(), order, within_s=120)
+
+        assert isinstance(answer, NotYet)
+        assert "the order: the answer is about another order" in whys
+
+
+@pytest.mark.parametrize("changes", [{"clientOrderId": "ew1-other"}, {"symbol": "ETHUSDT"}])
+@in_virtual_time
+async def test_a_cancellation_of_another_order_is_not_taken_for_ours(changes: dict[str, str]) -> None:
+    async with World() as world:
+        world.transport.instead["/fapi/v1/order"] = _shown("a", 7, status="CANCELED", **changes)
+
+        told = await account.cancel(world.client, "ew1-a", SYMBOL)
+
+        assert isinstance(told, Trouble)
+        assert told.kind == "unreadable"

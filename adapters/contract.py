@@ -268,6 +268,14 @@ class ExecutionAdapter(Protocol):
     def denied(self) -> str | None:
         """Why the venue refuses this account altogether, until a person has looked; None: it does not."""
 
+    @property
+    def stream_missing(self) -> str | None:
+        """Why the venue pushes no news although it should, so that asking tells them later; None: it does."""
+
+    @property
+    def position_is_exact(self) -> bool:
+        """False where fees, transfers and other symbols move it too, as they do a balance on spot."""
+
     def allow_again(self) -> None:
         """A person has looked at why the account was refused: `denied` is None until it is refused again."""
 

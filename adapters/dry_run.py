@@ -41,6 +41,8 @@ class DryRunAdapter:
     clock_offset_ms = 0
     weight_used = 0
     denied = None
+    stream_missing = None
+    position_is_exact = True
 
     def __init__(self, *, base_order_qty: Decimal) -> None:
         self._qty = base_order_qty

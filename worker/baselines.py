@@ -1,7 +1,8 @@
 """Baselines: what the account held before this store, and what others have changed since.
 
 A limit on the position and the proof that an order is absent both need the position that the rows add
-up to. The venue's own number, minus the rows, is what the rows do not know.
+up to. The venue's own number, minus the rows, is what the rows do not know. On spot it serves the limit
+alone: a balance is what the rows add up to less the fees that were taken from it, which a restart finds out.
 """
 
 from __future__ import annotations
@@ -16,27 +17,51 @@ from worker.patience import Patience
 
 BASELINE_STAMP = "baseline:"
 ASK_AGAIN_S_MAX = 30.0
+# Two answers this far apart that agree are the position; on an account where others trade the last one is.
+CONFIRM_S = 2.0
+ASKED_MAX = 5
 
 
-async def refresh_baseline(symbol: str, floor: Floor, patience: Patience, past: Iterable[PastOrder]) -> None:
+async def refresh_baseline(symbol: str, floor: Floor, patience: Patience, past: Iterable[PastOrder]) -> bool:
     """Take the venue's position as the truth while no order of the symbol is in doubt or working.
 
-    With one in doubt the old baseline stays: the difference may be that very order. `past` are orders
-    that have no row yet and may get one.
+    False with one in doubt, where the old baseline stays: the difference may be that very order. `past` are
+    orders that have no row yet and may get one.
     """
     if floor.adapter.batch_max > 1:
-        return
-    doubtful = await floor.writer.call(lambda: floor.ledger.unsettled(symbol))
-    if doubtful:
-        return
+        return True
+    if await floor.writer.call(lambda: floor.ledger.unsettled(symbol)):
+        return False
+    before = (await floor.writer.call(floor.ledger.stamps)).get(BASELINE_STAMP + symbol)
+    # Those that a person has accepted by a resume belong to nobody here any more.
+    accepted_until_ms = floor.gate.silent_until_ms(symbol)
+    unclaimed = _filled(order for order in past if order.at_ms > accepted_until_ms)
+    found: Decimal | None = None
+    for _ in range(ASKED_MAX):
+        position = await _position(symbol, floor, patience)
+        if position is None:
+            return False
+        holding = await floor.writer.call(lambda: floor.ledger.holding(symbol))
+        last, found = found, position - unclaimed - holding
+        if before is None or found in (Decimal(before), last):
+            break
+        # A position is shown a moment later than the fill that made it: one that differs is asked for again.
+        await patience.sleep(CONFIRM_S)
+    assert found is not None
+    await _keep(symbol, before, found, position, floor)
+    return True
+
+
+async def _position(symbol: str, floor: Floor, patience: Patience) -> Decimal | None:
+    """The venue's answer, however long it takes; None when the worker stops before."""
     while not patience.stopping():
         position = await floor.adapter.get_position(symbol)
         if not isinstance(position, NotYet):
-            await _keep(symbol, position - _filled(past), floor)
-            return
+            return position
         floor.report.waits_for_past(symbol, position.why)
         delay_s = (position.until_ms - floor.clock.wall_ms()) / 1000
         await patience.sleep(min(ASK_AGAIN_S_MAX, max(0.05, delay_s)))
+    return None
 
 
 def _filled(past: Iterable[PastOrder]) -> Decimal:
@@ -44,12 +69,7 @@ def _filled(past: Iterable[PastOrder]) -> Decimal:
     return sum(signed, Decimal(0))
 
 
-async def _keep(symbol: str, position: Decimal, floor: Floor) -> None:
-    holding = await floor.writer.call(lambda: floor.ledger.holding(symbol))
-    stamps = await floor.writer.call(floor.ledger.stamps)
-    key = BASELINE_STAMP + symbol
-    before = stamps.get(key)
-    baseline = position - holding
+async def _keep(symbol: str, before: str | None, baseline: Decimal, position: Decimal, floor: Floor) -> None:
     if before is not None and Decimal(before) == baseline:
         return
     if before is not None:
@@ -57,7 +77,7 @@ async def _keep(symbol: str, position: Decimal, floor: Floor) -> None:
             "position_differs",
             symbol=symbol,
             position=position,
-            expected=Decimal(before) + holding,
+            expected=position - baseline + Decimal(before),
             why="somebody else traded on this account, or an order is missing from the executions",
         )
-    await floor.writer.commit(Share(symbol="", stamps={key: format(baseline, "f")}))
+    await floor.writer.commit(Share(symbol="", stamps={BASELINE_STAMP + symbol: format(baseline, "f")}))

@@ -239,6 +239,7 @@ class Daemon:
         adapter, halts = self.floor.adapter, self.floor.halts.in_force()
         self.metrics.set_venue(weight_used=adapter.weight_used, clock_offset_s=adapter.clock_offset_ms / 1000)
         self.metrics.set_halts(len(halts))
+        self._tell("user_stream_missing", adapter.stream_missing)
         told = "; ".join(f"{halt.scope or 'everything'}: {halt.why}" for halt in halts)
         self._tell("halted", told or None)
 

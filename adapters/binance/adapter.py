@@ -84,6 +84,7 @@ class BinanceAdapter:
         check_key: KeyCheck | None = None,
     ) -> None:
         self.name = client.market.value
+        self.position_is_exact = client.market is Market.FUTURES
         self.denied: str | None = None
         self.on_denied: Callable[[str], None] | None = None
         self._settings = settings
@@ -152,6 +153,11 @@ class BinanceAdapter:
     def stream(self) -> UserStream | None:
         """The user stream: whether it stands, why not, how often it broke; None where the host has none."""
         return self._follower.stream
+
+    @property
+    def stream_missing(self) -> str | None:
+        """The host's word on a user stream that it does not have, or not for this key."""
+        return None if self.stream is None else self.stream.unserved_because
 
     @property
     def upkeep(self) -> Upkeep:

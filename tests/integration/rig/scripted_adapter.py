@@ -62,6 +62,8 @@ class ScriptedAdapter:
     clock_offset_ms = 0
     weight_used = 0
     denied: str | None = None
+    stream_missing: str | None = None
+    position_is_exact = True
 
     def __init__(
         self,

@@ -59,6 +59,19 @@ LIFE_S_MAX = 15.0
 # The feed waits while so much is unread: no signal may grow too old to be sent in a backlog.
 BACKLOG_MAX = 200
 CUT_CHANCE = 0.15
+# What only a fault of the worker, or an account that others use, can make it say.
+ALARMING_WORDS = (
+    "Traceback",
+    "second_order",
+    "update_unexplained",
+    "update_not_recorded",
+    "position_differs",
+    "late_fill",
+    "task_failed",
+    "lane_quarantined",
+    "signal_not_recordable",
+)
+LINE_CHARACTERS_MAX = 300
 AFTERGLOW_S = 1.5
 
 
@@ -173,7 +186,7 @@ class ExchangeDrill:
         self._lies = rules() if lies is None else lies
         self._feed_list = folder / "feed-journal.jsonl"
         # One account for each drill: two at once must not fight for the account's lock.
-        key = f"drill-key-{seed}-{folder.name}"
+        key = f"drill-key-{seed}-{os.getpid()}"
         self._exchange = ExchangeProcess(folder, seed, key, scale.symbols)
         config = worker_config(folder, scale.symbols, numbers)
         self._workers = Workers(folder, self._exchange, key, config, mistake)
@@ -355,8 +368,17 @@ class ExchangeDrill:
         orders = [entry for entry in found.journal if entry["kind"] in ("accepted", "fill")]
         return found.rows, read_files(self._output), orders
 
+    def _read_logs(self) -> None:
+        """No worker may have said what a drill gives no reason for: most of it is an error of its own."""
+        for number, text in enumerate(self._workers.logs(), start=1):
+            for word in ALARMING_WORDS:
+                if word in text:
+                    line = next(line for line in text.splitlines() if word in line)
+                    self._report.faults.append(f"worker-{number:03}.log: {line[:LINE_CHARACTERS_MAX]}")
+
     def _judge(self) -> None:
         report, exchange = self._report, self._exchange
+        self._read_logs()
         report.evidence = gathered(self._output, self._feed_list, exchange.journal)
         report.verdict = judge(report.evidence)
         report.struck = exchange.struck

@@ -184,6 +184,10 @@ class Workers:
         self._last = Process(command, log, environment)
         return self._last
 
+    def logs(self) -> list[str]:
+        """All that each of them has printed, in their order."""
+        return [path.read_text(errors="replace") for path in sorted(self._folder.glob("worker-*.log"))]
+
     def end(self) -> None:
         """No process is left, whatever happened."""
         if self._last is not None and self._last.ended() is None:

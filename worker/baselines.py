@@ -36,19 +36,21 @@ async def refresh_baseline(symbol: str, floor: Floor, patience: Patience, past: 
     # Those that a person has accepted by a resume belong to nobody here any more.
     accepted_until_ms = floor.gate.silent_until_ms(symbol)
     unclaimed = _filled(order for order in past if order.at_ms > accepted_until_ms)
-    found: Decimal | None = None
+    last: Decimal | None = None
     for _ in range(ASKED_MAX):
         position = await _position(symbol, floor, patience)
         if position is None:
             return False
         holding = await floor.writer.call(lambda: floor.ledger.holding(symbol))
-        last, found = found, position - unclaimed - holding
-        if before is None or found in (Decimal(before), last):
+        baseline = position - unclaimed - holding
+        if before is None or baseline in (Decimal(before), last):
             break
         # A position is shown a moment later than the fill that made it: one that differs is asked for again.
+        last = baseline
         await patience.sleep(CONFIRM_S)
-    assert found is not None
-    await _keep(symbol, before, found, position, floor)
+    if patience.stopping():
+        return False
+    await _keep(symbol, before, baseline, position, floor)
     return True
 
 
@@ -72,7 +74,10 @@ def _filled(past: Iterable[PastOrder]) -> Decimal:
 async def _keep(symbol: str, before: str | None, baseline: Decimal, position: Decimal, floor: Floor) -> None:
     if before is not None and Decimal(before) == baseline:
         return
-    if before is not None:
+    if before is not None and not floor.adapter.position_is_exact:
+        # Fees alone make a spot balance less than what was bought: no sign of anything.
+        floor.report.log.event("balance_moved", symbol=symbol, balance=position, apart_from_orders=baseline)
+    elif before is not None:
         floor.report.log.warning(
             "position_differs",
             symbol=symbol,

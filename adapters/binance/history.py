@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from adapters.binance import wire
 from adapters.binance.asking import Trouble, ask
 from adapters.binance.client import Client
@@ -23,39 +25,54 @@ PAGES_MAX = 500
 Row = TypeVar("Row", OrderReply, TradeReply)
 
 
-async def orders_since(client: Client, symbol: str, since_ms: int) -> Sequence[OrderReply] | Trouble:
+class _Pages(msgspec.Struct, frozen=True):
+    """Since when, and how many questions it may cost."""
+
+    client: Client
+    since_ms: int
+    urgent: bool
+    most: int
+
+
+async def orders_since(
+    client: Client, symbol: str, since_ms: int, *, urgent: bool = True, pages_max: int = PAGES_MAX
+) -> Sequence[OrderReply] | Trouble:
     """Every order of `symbol` that was created since `since_ms` (exchange clock), oldest first."""
 
     def window(start_ms: int, end_ms: int | None) -> Request:
         return wire.all_orders(client.market, symbol, start_ms=start_ms, end_ms=end_ms)
 
-    return await _all_of(client, since_ms, window, read_orders, lambda order: order.order_id)
+    pages = _Pages(client, since_ms, urgent, pages_max)
+    return await _all_of(pages, window, read_orders, lambda order: order.order_id)
 
 
-async def trades_since(client: Client, symbol: str, since_ms: int) -> Sequence[TradeReply] | Trouble:
+async def trades_since(
+    client: Client, symbol: str, since_ms: int, *, urgent: bool = True, pages_max: int = PAGES_MAX
+) -> Sequence[TradeReply] | Trouble:
     """Every trade of `symbol` since `since_ms` (exchange clock), oldest first."""
 
     def window(start_ms: int, end_ms: int | None) -> Request:
         return wire.trades(client.market, symbol, start_ms=start_ms, end_ms=end_ms)
 
-    return await _all_of(client, since_ms, window, read_trades, lambda trade: trade.id)
+    pages = _Pages(client, since_ms, urgent, pages_max)
+    return await _all_of(pages, window, read_trades, lambda trade: trade.id)
 
 
 async def _all_of(
-    client: Client,
-    since_ms: int,
+    pages: _Pages,
     window: Callable[[int, int | None], Request],
     read: Callable[[bytes], tuple[Row, ...] | None],
     number_of: Callable[[Row], int],
 ) -> Sequence[Row] | Trouble:
+    client = pages.client
     found: dict[int, Row] = {}
     widest_ms = HISTORY_SPAN_MS[client.market]
-    start_ms, span_ms = since_ms, widest_ms
-    for _ in range(PAGES_MAX):
+    start_ms, span_ms = pages.since_ms, widest_ms
+    for _ in range(pages.most):
         now_ms = client.exchange_clock.now_ms()
         # The last window has no end: what is accepted while it is asked for belongs to it.
         end_ms = start_ms + span_ms if start_ms + span_ms <= now_ms else None
-        rows = await ask(client, window(start_ms, end_ms), read, urgent=True)
+        rows = await ask(client, window(start_ms, end_ms), read, urgent=pages.urgent)
         if isinstance(rows, Trouble):
             return rows
         if len(rows) >= HISTORY_ROWS_MAX:
@@ -67,4 +84,4 @@ async def _all_of(
         if end_ms is None:
             return [found[number] for number in sorted(found)]
         start_ms, span_ms = end_ms, min(span_ms * 2, widest_ms)
-    return Trouble("unavailable", f"the history is longer than {PAGES_MAX} pages")
+    return Trouble("unavailable", f"the history is longer than {pages.most} pages")

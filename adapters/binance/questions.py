@@ -15,7 +15,8 @@ from adapters.binance import wire
 from adapters.binance.asking import Trouble, ask
 from adapters.binance.client import Client
 from adapters.binance.facts import OrderFact, TradeFact
-from adapters.binance.market import HISTORY_ROWS_MAX, HISTORY_SPAN_MS, Market
+from adapters.binance.history import orders_since, trades_since
+from adapters.binance.market import HISTORY_ROWS_MAX, Market
 from adapters.binance.wire_replies import (
     OrderReply,
     TradeReply,
@@ -29,8 +30,9 @@ from adapters.binance.wire_replies import (
 )
 from adapters.binance.wire_stream import OrderTradeUpdate
 
-# Pages of a history that are read at most: 5 000 orders of one symbol in the window of one lookup.
-PAGES_MAX = 5
+# Questions for a history at most: some 5 000 orders of one symbol in the window of one lookup, asked for in
+# ever shorter spans.
+PAGES_MAX = 20
 
 T = TypeVar("T")
 
@@ -79,15 +81,12 @@ class Questions:
         return await self._ask("open orders", wire.open_orders(self._market, symbol), _facts)
 
     async def history(self, symbol: str, start_ms: int) -> Sequence[OrderFact] | Doubt:
-        """Every order of `symbol` since `start_ms`, at most the market's span of time from there."""
-        market, end_ms = self._market, self._end_ms(start_ms)
-
-        def page(last: OrderFact | None) -> wire.Request:
-            if last is None:
-                return wire.all_orders(market, symbol, start_ms=start_ms, end_ms=end_ms)
-            return wire.all_orders(market, symbol, from_order_id=last.order_id + 1)
-
-        return await self._pages("the order history", page, _facts)
+        """Every order of `symbol` since `start_ms`."""
+        found = await orders_since(self._client, symbol, start_ms, urgent=self._urgent, pages_max=PAGES_MAX)
+        if isinstance(found, Trouble):
+            return _doubt("the order history", found)
+        facts = tuple(fact for fact in map(_fact, found) if fact is not None)
+        return facts if len(facts) == len(found) else Doubt("the order history: an order without its terms")
 
     async def orders_from(self, symbol: str, order_id: int, limit: int) -> Sequence[OrderFact] | Doubt:
         """The orders of `symbol` from this one of the exchange's own ids on, however old; at most `limit`."""
@@ -95,15 +94,9 @@ class Questions:
         return await self._ask("the order history", request, _facts)
 
     async def trades(self, symbol: str, start_ms: int) -> Sequence[TradeFact] | Doubt:
-        """Every trade of `symbol` since `start_ms`, at most the market's span of time from there."""
-        market, end_ms = self._market, self._end_ms(start_ms)
-
-        def page(last: TradeFact | None) -> wire.Request:
-            if last is None:
-                return wire.trades(market, symbol, start_ms=start_ms, end_ms=end_ms)
-            return wire.trades(market, symbol, from_trade_id=last.trade_id + 1)
-
-        return await self._pages("the trades", page, _trade_facts)
+        """Every trade of `symbol` since `start_ms`."""
+        found = await trades_since(self._client, symbol, start_ms, urgent=self._urgent, pages_max=PAGES_MAX)
+        return _doubt("the trades", found) if isinstance(found, Trouble) else tuple(map(_trade_fact, found))
 
     async def trades_of(self, symbol: str, order_id: int) -> Sequence[TradeFact] | Doubt:
         """The trades of one order, at most a page of them."""
@@ -176,20 +169,10 @@ class Questions:
                 return rows
         return Doubt(f"{what}: more than {PAGES_MAX * HISTORY_ROWS_MAX} rows")
 
-    def _end_ms(self, start_ms: int) -> int | None:
-        """The end of the longest span that begins there, when it has passed; None: until now."""
-        end_ms = start_ms + HISTORY_SPAN_MS[self._market] - 1
-        return end_ms if end_ms < self._client.exchange_clock.now_ms() else None
-
     async def _ask(self, what: str, request: wire.Request, read: Callable[[bytes], T | None]) -> T | Doubt:
         answer = await ask(self._client, request, read, urgent=self._urgent)
         if isinstance(answer, Trouble):
-            return Doubt(
-                why=f"{what}: {answer.text}",
-                retry_at_ms=answer.retry_at_ms,
-                no_such_order=answer.kind == "missing",
-                refused=answer.kind == "refused",
-            )
+            return _doubt(what, answer)
         return answer
 
 
@@ -217,6 +200,15 @@ def facts_of_event(event: OrderTradeUpdate) -> tuple[OrderFact, TradeFact | None
         fee=event.commission or Decimal(0),
         fee_asset=event.commission_asset or "",
         at_ms=event.transaction_ms,
+    )
+
+
+def _doubt(what: str, trouble: Trouble) -> Doubt:
+    return Doubt(
+        why=f"{what}: {trouble.text}",
+        retry_at_ms=trouble.retry_at_ms,
+        no_such_order=trouble.kind == "missing",
+        refused=trouble.kind == "refused",
     )
 
 

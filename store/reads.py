@@ -59,6 +59,16 @@ class Reads:
             found.update(row[0] for row in self._connection.execute(sql.KNOWN, (chunk,)))
         return frozenset(found)
 
+    def venue_orders(self, client_order_ids: Collection[str]) -> dict[str, tuple[State, str | None]]:
+        """State and the venue's own order id (None while not known) of those of the ids that have a row."""
+        ids = list(client_order_ids)
+        found: dict[str, tuple[State, str | None]] = {}
+        for start in range(0, len(ids), IDS_MAX):
+            chunk = _encode(ids[start : start + IDS_MAX]).decode()
+            for wire_id, state, venue_id in self._connection.execute(sql.VENUE_ORDERS, (chunk,)):
+                found[wire_id] = State(state), None if venue_id is None else str(venue_id)
+        return found
+
     def exchange_order_id_of(self, row_id: int) -> str | None:
         """The venue's own id of the order of a row that exists; None while it is not known."""
         found = self._connection.execute(sql.VENUE_ID_OF, (row_id,)).fetchone()[0]

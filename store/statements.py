@@ -205,6 +205,10 @@ SYMBOL_OF = "SELECT symbol FROM executions WHERE id = ?"
 KNOWN = """
 SELECT client_order_id FROM executions WHERE client_order_id IN (SELECT value FROM json_each(?))
 """
+VENUE_ORDERS = """
+SELECT client_order_id, state, json_extract(meta_json, '$.exchange_order_id') FROM executions
+ WHERE client_order_id IN (SELECT value FROM json_each(?))
+"""
 # Every order of a symbol whose end is open, and the words that its direction and quantities stand in.
 IN_FLIGHT = """
 SELECT client_order_id, state, side, qty, order_json FROM executions INDEXED BY executions_unsettled

@@ -37,10 +37,12 @@ async def refresh_baseline(symbol: str, floor: Floor, patience: Patience, past: 
     accepted_until_ms = floor.gate.silent_until_ms(symbol)
     unclaimed = _filled(order for order in past if order.at_ms > accepted_until_ms)
     last: Decimal | None = None
+    baseline = position = Decimal(0)
     for _ in range(ASKED_MAX):
-        position = await _position(symbol, floor, patience)
-        if position is None:
+        answer = await _position(symbol, floor, patience)
+        if answer is None:
             return False
+        position = answer
         holding = await floor.writer.call(lambda: floor.ledger.holding(symbol))
         baseline = position - unclaimed - holding
         if before is None or baseline in (Decimal(before), last):

@@ -51,6 +51,8 @@ class Lane:
         self._past = Past(feed, floor)
         self._start_ms = start_ms
         self._last_order_ts_ms = last_order_ts_ms
+        # The end of the last halt after which the position was looked at.
+        self._position_ms = -1
 
     @property
     def feed(self) -> Feed:
@@ -74,11 +76,12 @@ class Lane:
         self._patience.begin()
         await self._past.load(self._patience)
         await self._dispatch.recover()
-        await refresh_baseline(self.symbol, self._floor, self._patience, self._past.orders.values())
+        await self._know_the_position()
         self.recovered.set()
         while not self._patience.stopping():
             batch = await self._feed.read(RECORDS_MAX)
             self._pulse.turn()
+            await self._know_the_position()
             if batch.records:
                 await self._work(batch)
                 continue
@@ -89,6 +92,15 @@ class Lane:
             await self._patience.wait(self._news(), NEWS_WAIT_S_MAX)
         await self._dispatch.settle()
         self._pulse.done()
+
+    async def _know_the_position(self) -> None:
+        """At the start, and after each resume: a person may have traded by hand while nothing was sent."""
+        resumed_ms = self._floor.gate.silent_until_ms(self.symbol)
+        if resumed_ms == self._position_ms or self._patience.stopping():
+            return
+        past = self._past.orders.values()
+        if await refresh_baseline(self.symbol, self._floor, self._patience, past) or self._position_ms < 0:
+            self._position_ms = resumed_ms
 
     async def _work(self, batch: Batch) -> None:
         start, count = 0, len(batch.records)
@@ -223,10 +235,11 @@ class Lane:
         self._floor.permits.give_back(taken.permits - ours)
 
     async def _adopt(self, pending: Pending, receipt: Receipt) -> None:
-        self._past.explained(pending.order.client_order_id)
         row_id = receipt.row_ids[0]
         if row_id is None:
+            # The signal has a row that knows nothing of this order, which stays unexplained.
             return
+        self._past.explained(pending.order.client_order_id)
         pending.row_id = row_id
         self._last_order_ts_ms = max(self._last_order_ts_ms, pending.signal_ts_ms)
         await self._dispatch.adopt(pending)

@@ -19,6 +19,7 @@ LANE_TURN_S = 0.01
 LANE_TURNS_MAX = 50
 # Orders that were told of; what is sent again is sent within minutes.
 TOLD_MAX = 16_384
+NEVER_AN_ORDER = (State.REJECTED, State.SKIPPED)
 
 
 class News:
@@ -57,12 +58,6 @@ class News:
             "update_not_recorded", client_order_id=update.client_order_id, state=update.state
         )
 
-    async def contradict(self, update: OrderUpdate) -> None:
-        """Apply the venue's word on an old order only where it proves a final row wrong."""
-        found = await self._writer.call(lambda: self._ledger.row_of(update.client_order_id))
-        if found is not None and found[1] in LATE_FILL_STATES:
-            await self.apply(update)
-
     async def _recorded(self, update: OrderUpdate) -> bool:
         """False when the row moved between the look and the commit."""
         writer = self._writer
@@ -75,8 +70,7 @@ class News:
             return True
         after = State(update.state)
         if before in LATE_FILL_STATES:
-            known = await writer.call(lambda: self._ledger.filled_of(row_id))
-            return update.filled_qty <= known or await self._late(row_id, before, update)
+            return await self._after_the_end(row_id, before, update)
         if before is after and (after is not State.PARTIAL or await self._is_old(row_id, update)):
             return True
         if not may_move(before, after):
@@ -96,11 +90,13 @@ class News:
             f"{update.exchange_order_id}: compare the position with the executions, then resume"
         )
         self._report.log.error("second_order", symbol=symbol, client_order_id=update.client_order_id, why=why)
-        if self._halts.why(symbol) is None:
-            await self._halts.halt(
-                Halt(scope=symbol, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
-            )
+        await self._halt(symbol, why)
         return True
+
+    async def _halt(self, scope: str, why: str) -> None:
+        """Until a person resumes: a halt that ends by itself does not take this one along."""
+        now_ms = self._clock.wall_ms()
+        await self._halts.halt(Halt(scope=scope, why=why, who="worker", at_ms=now_ms, new_only=True))
 
     async def _commit(self, move: Move, update: OrderUpdate) -> bool:
         share = Share(symbol="", moves=[move])
@@ -117,20 +113,36 @@ class News:
         )
         return True
 
+    async def _after_the_end(self, row_id: int, before: State, update: OrderUpdate) -> bool:
+        """Whatever a final row does not tell: a fill, or an order that works and should never have been."""
+        known = await self._writer.call(lambda: self._ledger.filled_of(row_id))
+        if not update.filled_qty <= known:
+            return await self._late(row_id, before, update)
+        if before in NEVER_AN_ORDER and update.state in ("open", "partial"):
+            symbol = await self._writer.call(lambda: self._ledger.symbol_of(row_id))
+            why = (
+                f"{update.client_order_id} was recorded as {before.value} and works at the exchange: cancel "
+                "it there, then resume"
+            )
+            self._report.log.error(
+                "order_works_after_all", symbol=symbol, client_order_id=update.client_order_id, why=why
+            )
+            await self._halt(symbol, why)
+        return True
+
     async def _late(self, row_id: int, before: State, update: OrderUpdate) -> bool:
-        """A fill of an order that was over: the row is put right, and its symbol halts."""
-        if not await self._commit(late_fill_move(row_id, before, update), update):
-            return False
-        order = await self._writer.call(lambda: self._ledger.symbol_of(row_id))
+        """A fill of an order that was over: its symbol halts, and the row is put right."""
+        symbol = await self._writer.call(lambda: self._ledger.symbol_of(row_id))
         why = (
             f"{update.client_order_id} was recorded as {before.value} and filled {update.filled_qty} all the "
             "same: compare the position with the executions, then resume"
         )
+        # First: of a row that is right again, the next start would tell nobody.
+        await self._halt(symbol, why)
+        if not await self._commit(late_fill_move(row_id, before, update), update):
+            return False
         self._report.metrics.late_fill()
-        self._report.log.error("late_fill", symbol=order, client_order_id=update.client_order_id, why=why)
-        await self._halts.halt(
-            Halt(scope=order, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
-        )
+        self._report.log.error("late_fill", symbol=symbol, client_order_id=update.client_order_id, why=why)
         return True
 
     async def _unexplained(self, update: OrderUpdate) -> None:
@@ -144,11 +156,7 @@ class News:
             f"the exchange tells of order {update.client_order_id}, which has our prefix and no row: look "
             "for another worker or store on this account, then resume"
         )
-        scope = update.symbol or ""
-        if self._halts.why(scope) is None:
-            await self._halts.halt(
-                Halt(scope=scope, why=why, who="worker", at_ms=self._clock.wall_ms(), new_only=True)
-            )
+        await self._halt(update.symbol or "", why)
 
     async def _is_old(self, row_id: int, update: OrderUpdate) -> bool:
         """Whether a partial fill tells nothing new: quantities are cumulative, news may be out of order."""

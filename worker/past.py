@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapters.contract import NotYet, PastOrder
+from store.lifecycle import LATE_FILL_STATES
 from store.records import Halt
 from streams.signal import Signal
 from streams.source import Feed
@@ -46,18 +47,23 @@ class Past:
             await patience.sleep(min(ASK_AGAIN_S_MAX, max(0.05, delay_s)))
 
     async def _sort(self, found: Sequence[PastOrder]) -> None:
+        """Orders without a row may be a signal's; a row that they prove wrong is put right or told of."""
         floor = self._floor
-        ours = {
-            order.update.client_order_id: order
-            for order in found
-            if order.update.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)
-        }
-        known = await floor.writer.call(lambda: floor.ledger.known(list(ours)))
-        self.orders = {key: order for key, order in ours.items() if key not in known}
+        ours = [order for order in found if order.update.client_order_id.startswith(CLIENT_ORDER_ID_PREFIX)]
+        ids = {order.update.client_order_id for order in ours}
+        rows = await floor.writer.call(lambda: floor.ledger.venue_orders(ids))
+        accepted_until_ms = floor.gate.silent_until_ms(self._symbol)
+        for order in ours:
+            row = rows.get(order.update.client_order_id)
+            if row is None:
+                self.orders[order.update.client_order_id] = order
+                continue
+            state, venue_id = row
+            # Of a second order under the id of a row, a person who resumed since then knows.
+            is_ours = venue_id is None or order.update.exchange_order_id in (None, venue_id)
+            if (state in LATE_FILL_STATES and is_ours) or (not is_ours and order.at_ms > accepted_until_ms):
+                await floor.news.apply(order.update)
         floor.news.unclaimed.update(self.orders)
-        for key in known:
-            # A row that was settled without this order is proven wrong by it.
-            await floor.news.contradict(ours[key].update)
 
     def of(self, signal: Signal) -> PastOrder | None:
         """The order of this signal, when the venue has it and the store has not."""

@@ -150,7 +150,7 @@ def _lines(found: dict[str, object]) -> list[str]:
     halts = found["halts"]
     assert isinstance(halts, list)
     lines += [
-        f"HALTED     {halt['scope'] or 'everything'} by {halt['who']}: {halt['why']}"
+        f"HALTED     {halt['scope'] or 'everything'} by {halt['who'] or 'a file'}: {halt['why']}"
         + (f", until {moment(halt['until_ms'])}" if halt["until_ms"] is not None else "")
         for halt in halts
     ]

@@ -24,6 +24,7 @@ from outside import (
     FAST_ABSENCE,
     LIMITS,
     PracticeExchange,
+    RunningWorker,
     practice_exchange,
     run,
     running_worker,
@@ -138,50 +139,57 @@ def test_no_refused_start_tells_a_secret(traded: Traded) -> None:
     assert traded.leaks() == []
 
 
+def trade_through_faults(traded: Traded, worker: RunningWorker) -> None:
+    """Orders whose answers are lost, one after a pause that the exchange asks for, and a cut stream."""
+    exchange, output = traded.exchange, worker.output
+    for number, kind in enumerate(ANSWERS):
+        exchange.faults(
+            {"kind": kind, "endpoint": "new_order", "times": 1, "executed": True},
+            {"kind": kind, "endpoint": "query_order", "times": 1},
+        )
+        write_signals(output, first=number * 10)
+        until(lambda: len(exchange.accepted) > number, f"an order through {kind}")  # noqa: B023  # at once
+    exchange.faults({"kind": "stream_loss"}, {"kind": "http_429", "times": 1, "delay_ms": 1_500})
+    write_signals(output, first=500, symbol="ETHUSDT")
+    until(lambda: len(exchange.accepted) > len(ANSWERS), "an order after a pause")
+    exchange.control("cut", {})
+    if traded.market == "futures":
+        traded.learn_listen_key()
+
+
+def ask_everything(traded: Traded, worker: RunningWorker) -> dict[str, int]:
+    """Every command for people, and every page; the exit codes by name."""
+    for page in ("/metrics", "/status", "/healthz", "/readyz"):
+        traded.said[page] = worker.get(page).encode()
+    where = ("--mode", "testnet", "--symbols", "BTCUSDT", "--output", str(worker.output))
+    commands: dict[str, tuple[str, ...]] = {
+        "status": ("status", "--json", *where[4:]),
+        "inspect": ("inspect", rows_of(worker.output)[0], *where[4:]),
+        "config": ("config", "show", *where),
+        "config json": ("config", "show", "--json", *where),
+        "check": ("check", *where),
+        "account": ("account", *where),
+        "account json": ("account", "--json", *where),
+        "cancel-all": ("cancel-all", "--yes", *where[:4]),
+        "flatten": ("flatten", "BTCUSDT", "--yes", *where[:2]),
+        "halt": ("halt", "--why", "a test", *where[4:]),
+        "resume": ("resume", "--why", "a test", *where[4:]),
+    }
+    return {name: traded.command(name, *words) for name, words in commands.items()}
+
+
 def test_no_order_and_no_command_tells_a_secret(traded: Traded) -> None:
     exchange, output = traded.exchange, traded.output / "run"
     options = ("--mode", "testnet", "--symbols", "BTCUSDT,ETHUSDT", "--log-level", "debug")
     with running_worker(output, *options, **traded.variables) as worker:
         worker.wait_for("worker_ready")
-        for number, kind in enumerate(ANSWERS):
-            exchange.faults(
-                {"kind": kind, "endpoint": "new_order", "times": 1, "executed": True},
-                {"kind": kind, "endpoint": "query_order", "times": 1},
-            )
-            write_signals(output, first=number * 10)
-            until(lambda: len(exchange.accepted) > number, f"an order through {kind}")  # noqa: B023  # at once
-        exchange.faults({"kind": "stream_loss"}, {"kind": "http_429", "times": 1, "delay_ms": 1_500})
-        write_signals(output, first=500, symbol="ETHUSDT")
-        until(lambda: len(exchange.accepted) > len(ANSWERS), "an order after a pause")
-        exchange.control("cut", {})
-        if traded.market == "futures":
-            traded.learn_listen_key()
-        for page in ("/metrics", "/status", "/healthz", "/readyz"):
-            traded.said[page] = worker.get(page).encode()
-
-        where = ("--mode", "testnet", "--symbols", "BTCUSDT", "--output", str(output))
-        signal_id = rows_of(output)[0]
-        codes = {
-            name: traded.command(name, *words)
-            for name, words in {
-                "status": ("status", "--json", "--output", str(output)),
-                "inspect": ("inspect", signal_id, "--output", str(output)),
-                "config": ("config", "show", *where),
-                "config json": ("config", "show", "--json", *where),
-                "check": ("check", *where),
-                "account": ("account", *where),
-                "account json": ("account", "--json", *where),
-                "cancel-all": ("cancel-all", "--yes", *where[:4]),
-                "flatten": ("flatten", "BTCUSDT", "--yes", *where[:2]),
-                "halt": ("halt", "--why", "a test", "--output", str(output)),
-                "resume": ("resume", "--why", "a test", "--output", str(output)),
-            }.items()
-        }
+        trade_through_faults(traded, worker)
+        codes = ask_everything(traded, worker)
         exchange.control("key", {"key": exchange.key, "known": False})
         write_signals(output, first=900)
         worker.wait_for("halted", 2)
         for name in ("account", "check"):
-            traded.command(f"{name} of a revoked key", name, *where)
+            traded.command(f"{name} of a revoked key", name, "--mode", "testnet", "--output", str(output))
         assert worker.stop() == Exit.OK
     traded.said["worker"] = worker.heard.read_bytes()
 

@@ -105,6 +105,22 @@ def test_a_key_that_is_good_again_trades_after_a_resume_and_no_backlog_is_sent(
     assert len(exchange.accepted) == 1
 
 
+def test_a_file_that_anybody_can_make_halts_and_is_told(exchange: PracticeExchange, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    options = ("--mode", "testnet", "--symbols", "BTCUSDT")
+    with running_worker(output, *options, **at_work(output, exchange)) as worker:
+        worker.wait_for("worker_ready")
+        (output / "executions" / "HALT").touch()
+
+        write_signals(output)
+        until(lambda: rows(output) == {"halted": 1}, "the signal is skipped")
+
+        status = run("status", "--output", str(output))
+        assert worker.stop() == Exit.OK
+    assert "HALTED     everything by a file: file HALT" in status.out
+    assert exchange.asked == 0
+
+
 def test_an_exchange_that_goes_away_and_comes_back_loses_nothing(tmp_path: Path) -> None:
     output, journal = tmp_path / "out", tmp_path / "journal.jsonl"
     with practice_exchange("--journal", str(journal)) as exchange:

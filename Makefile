@@ -72,6 +72,10 @@ drill-exchange-short: $(INSTALLED) ## the same with 20 kills, as in make test, a
 drill-exchange-planted: $(INSTALLED) ## the same on workers with a planted mistake each: all of them have to be caught
 	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.planted_run
 
+.PHONY: crash-points
+crash-points: $(INSTALLED) ## end a worker in virtual time at 20 000 points, two at a time: nothing lost, nothing doubled (15 to 20 minutes)
+	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 20000 --whole --processes 2
+
 .PHONY: interop
 interop: $(INSTALLED) ## foreign clients trade on the practice exchange, and its journal judges what they believe
 	$(BIN)/python tests/interop/run.py

@@ -20,6 +20,7 @@ from crash.scenarios import scenario_of
 from config.seams import CRASH_POINTS
 
 BAD_SHOWN_MAX = 10
+PROGRESS_EVERY = 2_000
 
 
 def say(line: str) -> None:
@@ -62,8 +63,6 @@ def main() -> int:
     missed = sorted(set(CRASH_POINTS) - tally.named)
     if missed:
         say(f"named points that were never passed: {', '.join(missed)}")
-    for bad_seed, point, words in sorted(tally.bad)[:BAD_SHOWN_MAX]:
-        say(f"--seed {bad_seed} --point {point}: {words[0]}")
     return 1 if tally.bad or missed else 0
 
 
@@ -105,8 +104,14 @@ def _many(seed: int, options: argparse.Namespace) -> Tally:
                 running.add(pool.submit(_play_seed, seed, steps, options.bug))
                 seed += 1
             done, running = wait(running, return_when=FIRST_COMPLETED)
+            before = total.points
             for one in done:
-                total.add(one.result())
+                tally = one.result()
+                total.add(tally)
+                for bad_seed, point, words in tally.bad[:BAD_SHOWN_MAX]:
+                    say(f"--seed {bad_seed} --point {point}: {words[0]}")
+            if total.points // PROGRESS_EVERY > before // PROGRESS_EVERY:
+                say(f"{total.points} points, {len(total.bad)} objections")
             if options.bug and total.bad:
                 break
     return total

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from outside import (
     FAST_ABSENCE,
     LIMITS,
@@ -135,6 +137,34 @@ def test_a_spot_key_that_may_only_read(spot: PracticeExchange, output: Path) -> 
     ended = start(output, spot, V13_BROKER__NAME="binance-spot")
 
     refused(ended, spot, Exit.PERMISSION, "may not trade on", "enable trading")
+
+
+def key_pair() -> tuple[str, bytes]:
+    """An Ed25519 private key and its public key, both in PEM."""
+    private = Ed25519PrivateKey.generate()
+    text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    return text, private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def test_a_private_key_for_an_api_key_that_signs_with_a_secret(spot: PracticeExchange, output: Path) -> None:
+    private, _ = key_pair()
+
+    ended = start(output, spot, V13_BROKER__NAME="binance-spot", BINANCE_API_SECRET=private)
+
+    words = ("refuses the signature", "-1022", "give the secret that belongs to this key")
+    refused(ended, spot, Exit.PERMISSION, *words)
+    assert private.splitlines()[1] not in ended.err
+
+
+def test_a_secret_for_an_api_key_that_signs_with_a_private_key(output: Path, tmp_path: Path) -> None:
+    private, public = key_pair()
+    (tmp_path / "public.pem").write_bytes(public)
+    with practice_exchange("--market", "spot", public_key=tmp_path / "public.pem") as exchange:
+        ended = start(output, exchange, V13_BROKER__NAME="binance-spot")
+        refused(ended, exchange, Exit.PERMISSION, "refuses the signature", "-1022")
+
+        mended = start(output, exchange, V13_BROKER__NAME="binance-spot", BINANCE_API_SECRET=private)
+        assert (mended.code, len(exchange.accepted)) == (Exit.OK, 1), mended.err
 
 
 def test_a_store_that_has_traded_another_account(exchange: PracticeExchange, output: Path) -> None:

@@ -99,7 +99,18 @@ class Daemon:
 
         Raises what ended the first task that failed, after everything else was stopped.
         """
-        await self.source.start()
+        try:
+            await self.source.start()
+            await self._work(serve)
+        finally:
+            # The source last and whatever happens: its thread would keep the process from ending.
+            try:
+                await self.floor.adapter.flush()
+                await self.floor.adapter.close()
+            finally:
+                await self.source.close()
+
+    async def _work(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.symbol}") for lane in self.lanes]
         others = [
             asyncio.create_task(self.projector.run(), name="projector"),
@@ -151,9 +162,6 @@ class Daemon:
         await self.projector.drain(None if drained else DRAIN_S_MAX)
         if self.projector.trouble is not None:
             self._log.warning("outputs_left_behind", why=self.projector.trouble)
-        await self.floor.adapter.flush()
-        await self.floor.adapter.close()
-        await self.source.close()
 
     async def _serve(self, serve: Callable[[], Coroutine[Any, Any, None]] | None) -> None:
         """Pay for the HTTP server once the past is settled, or soon: a long recovery has to be seen."""

@@ -144,12 +144,14 @@ class Halts:
     async def end(self, halt: Halt) -> None:
         """A halt whose time is over: it alone goes. Signals up to its end stay skipped."""
         others = [row for row in self._rows.values() if row.scope != halt.scope]
+        in_file = self.in_file()
         await self._lift(
             [halt.scope],
             # Without a scope of its own all rows go: the others come back in the same transaction.
             Share(symbol="", resumes=[halt.scope], halts=others if halt.scope == ALL else []),
             at_ms=halt.until_ms or self._clock.wall_ms(),
             audit=Audit("resume", halt.scope or "all", "worker", "its time was over"),
+            mark=self._file_mark() if in_file is not None and self._is_over(in_file) else None,
         )
 
     async def resume(self, scope: str, *, who: str, why: str) -> None:
@@ -159,11 +161,13 @@ class Halts:
             Share(symbol="", resumes=[scope]),
             at_ms=self._clock.wall_ms(),
             audit=Audit("resume", scope or "all", who, why),
+            mark=self._file_mark(),
         )
 
-    async def _lift(self, scopes: list[str], share: Share, *, at_ms: int, audit: Audit) -> None:
+    async def _lift(
+        self, scopes: list[str], share: Share, *, at_ms: int, audit: Audit, mark: _FileMark | None
+    ) -> None:
         """Take away the halts that are there now; one that comes meanwhile holds."""
-        mark = self._file_mark()
         ending = {one: self._rows[one] for one in scopes if one in self._rows}
         share.stamps = {f"{RESUMED_STAMP}{one}": str(at_ms) for one in scopes}
         share.audits = [audit]

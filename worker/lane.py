@@ -95,7 +95,7 @@ class Lane:
 
     async def _know_the_position(self) -> None:
         """At the start, and after each resume: a person may have traded by hand while nothing was sent."""
-        resumed_ms = self._floor.gate.silent_until_ms(self.symbol)
+        resumed_ms = self._floor.halts.silent_until_ms(self.symbol)
         if resumed_ms == self._position_ms or self._patience.stopping():
             return
         past = self._past.orders.values()

@@ -237,3 +237,26 @@ async def test_fills_that_are_told_before_slow_replies_are_recorded_when_those_h
         took_s = clock.monotonic_s() - begun
 
     assert took_s < 5
+
+
+@in_virtual_time
+async def test_the_position_is_asked_for_at_the_start_and_not_whenever_the_clocks_move(
+    tmp_path: Path,
+) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    asked: list[float] = []
+
+    async def position(symbol):
+        asked.append(clock.monotonic_s())
+        return Decimal(0)
+
+    venue.get_position = position
+    async with Worker(tmp_path, clock, venue, {"BTCUSDT": []}, once=False) as worker:
+        for number in range(20):
+            venue.clock_offset_ms = 10 * number
+            worker.feeds["BTCUSDT"].add(signal(number, confirm=False))
+            await clock.sleep(1)
+        await worker.stop()
+
+    assert len(asked) == 1

@@ -208,3 +208,22 @@ async def test_lanes_that_wait_for_a_slot_behind_a_slow_venue_show_life(tmp_path
 
     assert late == set()
     assert len(venue.placed) == 10
+
+
+@in_virtual_time
+async def test_the_end_of_a_timed_halt_leaves_a_file_without_an_end_alone(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    async with Worker(tmp_path, clock, venue, {"BTCUSDT": []}, once=False) as worker:
+        halts = worker.floor.halts
+        await halts.halt(Halt("", "a break", "ana", clock.wall_ms(), until_ms=clock.wall_ms() + 1_000))
+        await clock.sleep(2)
+        over = halts.over()
+        (tmp_path / HALT_FILE).touch()
+        for halt in over:
+            await halts.end(halt)
+        held = halts.why("BTCUSDT")
+
+    assert over
+    assert held is not None
+    assert (tmp_path / HALT_FILE).exists()

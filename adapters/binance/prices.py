@@ -24,6 +24,9 @@ from config.seams import Clock
 ASKS_PER_LIFE = 2
 # Not more often than this however short a life is set: the questions cost request weight.
 POLL_S_MIN = 0.25
+# An answer is fresh for at least so long: a symbol that has no price in it has none on the venue either, and
+# whoever waits for that one must not use up the weight of all.
+ANSWERED_S = 1.0
 # A question that is answered later than this is asked anew; its answer would be too old for most uses.
 ANSWER_S_MAX = 5.0
 # Up to here each symbol is asked for by itself: for more of them one question for all weighs less, and
@@ -85,11 +88,12 @@ class Prices:
         """Ask until cancelled."""
         while True:
             self._poked.clear()
-            await self.ask_once()
+            answered = await self.ask_once()
             # Whoever pokes does so at every turn of a loop; the venue is asked at this pace all the same.
-            await self._clock.sleep(POLL_S_MIN)
+            pause_s = min(self._poll_s, ANSWERED_S) if answered else POLL_S_MIN
+            await self._clock.sleep(pause_s)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_s - POLL_S_MIN):
+                async with asyncio.timeout(self._poll_s - pause_s):
                     await self._poked.wait()
 
     def _note(self, symbol: str, bid: Decimal, ask: Decimal, asked_s: float) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 import pytest
 from rig.venue import Memory, free, venue, wanted
-from rig.virtual_clock import in_virtual_time, until
+from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
 from adapters.binance import people
 from adapters.binance.adapter import DEADLINE_KEY
 from adapters.binance.asking import Trouble
+from adapters.binance.prices import Prices
 from adapters.contract import Order, Reject, StartRefusal
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.terms import FUTURES_RULES
@@ -102,3 +105,30 @@ async def test_a_command_of_a_person_sends_nothing_into_a_ban_that_the_worker_wa
         assert "wants to hear nothing" in trouble.text
         assert asked == 0
         assert later is None
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@in_virtual_time
+async def test_whoever_waits_for_a_price_that_does_not_exist_does_not_use_up_the_weight(
+    answers: bool,
+) -> None:
+    clock = virtual_clock()
+    asked = 0
+
+    async def ask(symbols: Sequence[str]) -> Sequence[tuple[str, Decimal, Decimal]] | None:
+        nonlocal asked
+        asked += 1
+        await clock.sleep(0.005)
+        return [("BTCUSDT", Decimal(1), Decimal(2)), ("ETHUSDT", Decimal(0), Decimal(0))] if answers else None
+
+    prices = Prices(("BTCUSDT", "ETHUSDT"), ask, clock, max_age_ms=2_000)
+    running = asyncio.create_task(prices.run())
+    for _ in range(600):
+        prices.poke()
+        await clock.sleep(0.1)
+        assert not answers or prices.price("BTCUSDT") is not None
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert prices.price("ETHUSDT") is None
+    assert 55 <= asked <= (61 if answers else 241)

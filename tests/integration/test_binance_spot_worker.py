@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sqlite3
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +189,27 @@ def spot(folder: Path, key: Callable[[Path], tuple[str, list[str]]]) -> Iterator
         running.end()
 
 
+@contextmanager
+def nothing_there() -> Iterator[str]:
+    """A host that answers every request with 404."""
+
+    class Deaf(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to tell."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Deaf) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.mark.parametrize("key", [hmac_key, ed25519_key])
 def test_a_worker_that_is_killed_in_the_middle_sends_each_order_once(
     tmp_path: Path, key: Callable[[Path], tuple[str, list[str]]]
@@ -218,3 +241,18 @@ def test_a_worker_that_is_killed_in_the_middle_sends_each_order_once(
         assert "position_differs" not in told
         assert "user_stream_missing" not in told
         assert SECRET not in told
+
+
+def test_a_host_without_the_websocket_api_is_told_of_once_and_served_by_rest(tmp_path: Path) -> None:
+    with spot(tmp_path, hmac_key) as running, nothing_there() as stream_url:
+        worker = running.worker(V13_BROKER__STREAM_URL=stream_url)
+        assert worker.wait_for(READY), worker.tail()
+        running.feed(3)
+        ready_by(running.settled, worker.tail())
+        assert worker.wait_for("user_stream_missing"), worker.tail()
+        code = worker.end(signal.SIGTERM)
+
+        assert code == 0
+        assert worker.output().count("user_stream_missing") == 1
+        assert "the stream's host answered with HTTP status 404" in worker.output()
+        running.assert_agreed()

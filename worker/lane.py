@@ -52,7 +52,8 @@ class Lane:
         self._start_ms = start_ms
         self._last_order_ts_ms = last_order_ts_ms
         # The end of the last halt after which the position was looked at.
-        self._position_ms = -1
+        self._resumed_ms = floor.halts.silent_until_ms(feed.symbol)
+        self._position_known = False
 
     @property
     def feed(self) -> Feed:
@@ -76,12 +77,12 @@ class Lane:
         self._patience.begin()
         await self._past.load(self._patience)
         await self._dispatch.recover()
-        await self._know_the_position()
+        await self._know_the_position(idle=True)
         self.recovered.set()
         while not self._patience.stopping():
             batch = await self._feed.read(RECORDS_MAX)
             self._pulse.turn()
-            await self._know_the_position()
+            await self._know_the_position(idle=not batch.records)
             if batch.records:
                 await self._work(batch)
                 continue
@@ -93,14 +94,19 @@ class Lane:
         await self._dispatch.settle()
         self._pulse.done()
 
-    async def _know_the_position(self) -> None:
-        """At the start, and after each resume: a person may have traded by hand while nothing was sent."""
+    async def _know_the_position(self, *, idle: bool) -> None:
+        """At the start, and after each resume: a person may have traded by hand while nothing was sent.
+
+        Where an order was in doubt or working at the start, as soon as there is time and none is.
+        """
         resumed_ms = self._floor.halts.silent_until_ms(self.symbol)
-        if resumed_ms == self._position_ms or self._patience.stopping():
+        due = resumed_ms != self._resumed_ms or (idle and not self._position_known)
+        if not due or self._patience.stopping():
             return
         past = self._past.orders.values()
-        if await refresh_baseline(self.symbol, self._floor, self._patience, past) or self._position_ms < 0:
-            self._position_ms = resumed_ms
+        if await refresh_baseline(self.symbol, self._floor, self._patience, past):
+            self._position_known = True
+            self._resumed_ms = resumed_ms
 
     async def _work(self, batch: Batch) -> None:
         start, count = 0, len(batch.records)

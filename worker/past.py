@@ -61,7 +61,8 @@ class Past:
             state, venue_id = row
             # Of a second order under the id of a row, a person who resumed since then knows.
             is_ours = venue_id is None or order.update.exchange_order_id in (None, venue_id)
-            if (state in LATE_FILL_STATES and is_ours) or (not is_ours and order.at_ms > accepted_until_ms):
+            is_evidence = state in LATE_FILL_STATES and (_lives(order) or order.update.filled_qty > 0)
+            if (is_evidence and is_ours) or (not is_ours and order.at_ms > accepted_until_ms):
                 await floor.news.apply(order.update)
         floor.news.unclaimed.update(self.orders)
 
@@ -95,3 +96,7 @@ class Past:
                 new_only=True,
             )
         )
+
+
+def _lives(order: PastOrder) -> bool:
+    return order.update.state in ("open", "partial")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from rig.floor import Worker, drain, signal
 from rig.process import Process
 from rig.rows import rows
-from rig.scripted_adapter import ScriptedAdapter, loses_the_order
+from rig.scripted_adapter import ScriptedAdapter, loses_the_order, opens
 from rig.virtual_clock import START_MS, in_virtual_time, until, virtual_clock
 
 from adapters.contract import Accepted, Found, NotYet, OrderUpdate, PastOrder, Rejected
@@ -260,3 +261,27 @@ async def test_the_position_is_asked_for_at_the_start_and_not_whenever_the_clock
         await worker.stop()
 
     assert len(asked) == 1
+
+
+@in_virtual_time
+async def test_a_position_that_changed_while_an_order_worked_at_the_start_is_known_when_it_has_ended(
+    tmp_path: Path,
+) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock, answers={A: [opens]})
+    async with Process(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as process:
+        await until(lambda: process.worker.states() == {A: "open"}, clock)
+
+    async def bought_by_hand(symbol):
+        return Decimal(7)
+
+    venue.get_position = bought_by_hand
+    venue._news = asyncio.Queue()
+    async with Process(tmp_path, clock, venue, {"BTCUSDT": [signal(0)]}) as process:
+        await clock.sleep(20)
+        while_it_works = baseline(tmp_path)
+        venue.tell(venue.set(KEY, "canceled"))
+        await clock.sleep(60)
+
+    assert while_it_works == 0
+    assert baseline(tmp_path) == 7

@@ -11,6 +11,7 @@ from rig.rows import rows
 from rig.scripted_adapter import ScriptedAdapter, opens
 from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
+from store.errors import StoreWriteError
 from store.halt_file import HALT_FILE, write_halt
 from store.records import Halt
 
@@ -227,3 +228,35 @@ async def test_the_end_of_a_timed_halt_leaves_a_file_without_an_end_alone(tmp_pa
     assert over
     assert held is not None
     assert (tmp_path / HALT_FILE).exists()
+
+
+@in_virtual_time
+async def test_a_halt_on_a_full_disk_holds_at_once_and_the_worker_waits_alive(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    async with Process(tmp_path, clock, venue, {"BTCUSDT": []}) as process:
+        worker = process.worker
+        await clock.sleep(1)
+        commit, full = worker.ledger.commit, True
+
+        def refuses(shares):
+            if full:
+                raise StoreWriteError("the disk is full")
+            return commit(shares)
+
+        worker.ledger.commit = refuses
+        (tmp_path / HALT_FILE).touch()
+        await clock.sleep(1)
+        worker.feeds["BTCUSDT"].add(signal(0, ts_ms=clock.wall_ms()))
+        late: set[str] = set()
+        for _ in range(120):
+            await clock.sleep(1)
+            late.update(worker.pulses.late(30))
+        (tmp_path / HALT_FILE).unlink()
+        full = False
+        await until(lambda: A in worker.states(), clock)
+        codes = worker.codes()
+
+    assert late == set()
+    assert codes == {A: "halted"}
+    assert rows(tmp_path, "scope", "halts") == [("",)]

@@ -1,8 +1,9 @@
 """From what is wanted to the order exactly as it will be sent, and the window in which it may leave.
 
 Pure. A market order is sized with the price that it meets in the book: the ask when it buys, the bid when
-it sells. A limit order takes the signal's own price when it has one, else that book price, and is sized
-with the higher of the two, so that it is worth no more than `order_size_usd` at either.
+it sells, unless there is hardly a book at all. A limit order takes the signal's own price when it has one,
+else that book price, and is sized with the higher of the two, so that it is worth no more than
+`order_size_usd` at either.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from decimal import Decimal
 import msgspec
 
 from adapters.binance.filters import SymbolRules, Wanted, align, size
-from adapters.binance.grid import usable
+from adapters.binance.grid import product, usable
 from adapters.binance.prices import BookPrice
 from adapters.contract import Order, OrderCtx, Reject
 from config.settings import OrderType
+
+# A book whose ask is more than so many times its bid says little about what the asset is worth.
+WIDE_BOOK = Decimal("1.05")
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -43,7 +47,7 @@ def prepare(
     limit = None
     if ctx.order_type == OrderType.LIMIT:
         limit = ctx.price if ctx.price is not None else meets
-    at = meets if limit is None or not usable(limit) else max(limit, meets)
+    at = _sized_at(book, meets) if limit is None or not usable(limit) else max(limit, meets)
     qty = ctx.qty if ctx.qty is not None else size(order_size_usd, at)
     if isinstance(qty, Reject):
         return qty
@@ -74,6 +78,15 @@ def prepare(
         intent_price=meets,
         rounding_diff=aligned.rounding_diff,
     )
+
+
+def _sized_at(book: BookPrice, meets: Decimal) -> Decimal:
+    """The price that a market order is sized with.
+
+    In a book that is nearly empty the bid may be a small part of what the asset is worth, and an order sized
+    with it a large multiple of what was meant.
+    """
+    return meets if book.ask <= product(book.bid, WIDE_BOOK) else max(meets, book.ask)
 
 
 def renew(order: Order, window: Window, life_end_ms: int | None) -> Order:

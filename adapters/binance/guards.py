@@ -6,6 +6,7 @@ what it must (or may do what it must not), 78 for what the operator has set wron
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from adapters.contract import StartRefusal
@@ -16,6 +17,9 @@ CLOCK_OFFSET_MS_MAX = 5_000
 
 # How the venue says that key and secret do not belong together.
 BAD_SIGNATURE = "-1022"
+
+# The firewall in front of the venue has no codes; it refuses addresses and countries, and knows no keys.
+EDGE_REFUSES = re.compile(r"HTTP (403|451)(?! code)")
 
 # What a symbol has to say of itself to be traded.
 TRADING = "TRADING"
@@ -62,6 +66,11 @@ def denied_at_work(host: str, text: str, key_name: str) -> str:
 
 
 def _denied(host: str, text: str, key_name: str) -> str:
+    if EDGE_REFUSES.match(text):
+        return (
+            f"{host} refuses requests from this address before it looks at the API key ({text}): look "
+            "whether the address is blocked, or in a country that is not served"
+        )
     if BAD_SIGNATURE in text:
         return (
             f"{host} refuses the signature made for the API key in {key_name} ({text}): "

@@ -15,7 +15,7 @@ from adapters.binance import people
 from adapters.binance.adapter import DEADLINE_KEY
 from adapters.binance.asking import Trouble
 from adapters.binance.prices import Prices
-from adapters.contract import Order, Reject, StartRefusal
+from adapters.contract import NotSent, Order, Reject, StartRefusal
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.terms import FUTURES_RULES
 
@@ -132,3 +132,27 @@ async def test_whoever_waits_for_a_price_that_does_not_exist_does_not_use_up_the
 
     assert prices.price("ETHUSDT") is None
     assert 55 <= asked <= (61 if answers else 241)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (403, None, "refuses requests from this address before it looks at the API key"),
+        (451, None, "refuses requests from this address before it looks at the API key"),
+        (403, -2015, "refuses the API key in"),
+        (401, None, "refuses the API key in"),
+    ],
+)
+@in_virtual_time
+async def test_a_firewall_that_refuses_is_not_called_a_bad_key(
+    status: int, code: int | None, words: str
+) -> None:
+    async with venue() as v:
+        v.plan(FaultRule(kind="answer", status=status, code=code, text="no", executed=False))
+
+        result = await v.adapter.submit(v.prepared(1), free)
+
+        assert isinstance(result, NotSent)
+        assert result.code == "denied"
+        assert v.adapter.denied is not None
+        assert words in v.adapter.denied

@@ -117,8 +117,9 @@ class Upkeep:
             await _either(self._rules_due, RULES_REFRESH_S)
             self._rules_due.clear()
             rules = await read_rules(self._client, self._symbols)
-            if isinstance(rules, Trouble):
-                # The old ones stay: the venue itself refuses what they let through.
+            if isinstance(rules, Trouble) or not rules.of:
+                # The old ones stay: the venue itself refuses what they let through. In maintenance its list
+                # is empty, and what is refused here is refused for good.
                 self.rules_failures += 1
                 self._rules_due.set()
             else:

@@ -156,3 +156,14 @@ async def test_a_firewall_that_refuses_is_not_called_a_bad_key(
         assert result.code == "denied"
         assert v.adapter.denied is not None
         assert words in v.adapter.denied
+
+
+@in_virtual_time
+async def test_rules_without_any_symbol_do_not_replace_those_that_are_known() -> None:
+    async with venue() as v:
+        v.transport.instead["/fapi/v1/exchangeInfo"] = b'{"rateLimits":[],"symbols":[]}'
+        v.adapter.upkeep.rules_are_due()
+        await v.clock.sleep(1.0)
+
+        assert isinstance(v.adapter.prepare(wanted(1)), Order)
+        assert v.adapter.upkeep.rules_failures == 1

@@ -57,7 +57,7 @@ STOP_PATIENCE_S = 20.0
 LIFE_S_MIN = 1.5
 LIFE_S_MAX = 15.0
 # The feed waits while so much is unread: no signal may grow too old to be sent in a backlog.
-BACKLOG_MAX = 200
+BACKLOG_MAX = 400
 CUT_CHANCE = 0.15
 # What only a fault of the worker, or an account that others use, can make it say.
 ALARMING_WORDS = (

@@ -30,7 +30,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200, help="SIGKILLs of the worker")
     parser.add_argument("--signals", type=int, default=2_200, help="signals fed at least")
     parser.add_argument(
-        "--duration", type=float, default=720.0, help="seconds that the kills are spread over"
+        "--duration", type=float, default=600.0, help="seconds that the kills are spread over"
     )
     parser.add_argument("--exchange-kills", type=int, default=5, help="SIGKILLs of the exchange")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))

@@ -33,7 +33,7 @@ from worker.http import BindError, bind_socket, serve
 from worker.logs import Log, configure
 from worker.notify import Notifier
 from worker.options import RunOptions
-from worker.parts import EXECUTIONS_FOLDER, Parts
+from worker.parts import EXECUTIONS_FOLDER, Parts, lock_name_of
 from worker.version import VERSION
 
 LOGS_FOLDER = Path("logs") / "execution_worker"
@@ -78,13 +78,14 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             log.redact(text)
     notifier = Notifier.from_environment(os.environ)
     account = "none" if credentials is None else credentials.fingerprint
+    lock_name = lock_name_of(account, loaded.settings.broker)
     with contextlib.ExitStack() as held:
         held.callback(log.close)
         try:
             store = _open(execution, clock, account)
             held.callback(_release, store)
             if credentials is not None:
-                held.callback(AccountLock.acquire(account).release)
+                held.callback(AccountLock.acquire(lock_name).release)
         except StoreError as error:
             return _refuse(log, Exit(error.exit_code), str(error))
         return _run_on(

@@ -20,7 +20,7 @@ from adapters.contract import StartRefusal
 from adapters.registry import credentials_for
 from config.rules import LIVE_CONFIRM, RISK_KEYS, value_of
 from config.seams import Clock
-from config.settings import Mode, Settings
+from config.settings import Broker, Mode, Settings
 from store import statements as sql
 from store.account_lock import account_holder
 from store.connection import open_reader
@@ -30,7 +30,7 @@ from store.paths import DATABASE
 from store.records import Halt
 from worker.check_output import OTHER_OUTPUT, stamps_of
 from worker.doubt import Row, fail, ok, warn
-from worker.parts import EXECUTIONS_FOLDER
+from worker.parts import EXECUTIONS_FOLDER, lock_name_of
 from worker.status import halts_on_record
 from worker.view import KEPT_STAMP
 from worker.when import moment
@@ -57,7 +57,7 @@ def exchange_rows(settings: Settings, environ: Mapping[str, str], clock: Clock) 
     assert credentials is not None
     kind = "Ed25519 private key" if credentials.is_private_key else "HMAC secret"
     yield ok("credentials", f"API key in {credentials.origin}, with its {kind}")
-    yield account_row(folder, credentials.fingerprint)
+    yield account_row(folder, credentials.fingerprint, settings.broker)
     yield venue_row(settings, credentials, clock, folder)
 
 
@@ -111,9 +111,9 @@ def _halts(folder: Path) -> list[Halt]:
     return [] if in_file is None else [in_file]
 
 
-def account_row(folder: Path, fingerprint: str) -> Row:
+def account_row(folder: Path, fingerprint: str, broker: Broker) -> Row:
     """Whether this account is ours to trade: no other worker has it, and the store has traded no other."""
-    held = account_holder(fingerprint)
+    held = account_holder(lock_name_of(fingerprint, broker))
     if held is not None:
         return _refused("account", held)
     before = stamps_of(folder).get("account", fingerprint)

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from adapters.contract import ExecutionAdapter
 from config.load import Loaded
 from config.seams import Clock
-from config.settings import Execution
+from config.settings import Broker, Execution
 from store.connection import Store
 from worker.logs import Log
 from worker.notify import Notifier
 from worker.options import RunOptions
 
 EXECUTIONS_FOLDER = "executions"
+
+
+def lock_name_of(fingerprint: str, broker: Broker) -> str:
+    """What no two workers of one host may trade: the key's account, on a practice exchange that of its port."""
+    if broker.rest_url is None:
+        return fingerprint
+    return f"{fingerprint}-{urlsplit(broker.rest_url).port or 0}"
 
 
 @dataclass(frozen=True, slots=True)

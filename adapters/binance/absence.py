@@ -15,6 +15,9 @@ EARLY_DELAY_MS = 200
 EARLY_DOUBLINGS_MAX = 10
 # Orders that ended unfilled are forgotten after 3 days: about older ones "does not exist" says nothing.
 MEMORY_MS = 3 * 86_400_000 - 3_600_000
+# Looking at everything costs some twenty times one question: a position that proves nothing is looked at less
+# often in the end, so that many orders in doubt leave room for each other and for cancels. In spacings.
+EVIDENCE_SPACINGS_MAX = 12
 # However low the spacing is set, questions do not follow each other without a pause.
 SPACING_MS_MIN = 20
 
@@ -95,6 +98,7 @@ class AbsenceProof:
         self._rounds = 0
         self._newest_ms: int | None = None
         self._evidence_due = False
+        self._judged = 0
 
     @property
     def fence_ms(self) -> int:
@@ -160,7 +164,7 @@ class AbsenceProof:
         if evidence.position_fits or (since_ms is not None and since_ms <= self.window.opens_ms):
             return Proven()
         position = "differs from the ledger" if evidence.position_fits is False else "cannot be told"
-        return Pending(self._spacing_ms(), f"the position {position} and the user stream had a gap")
+        return Pending(self._evidence_delay_ms(), f"the position {position} and the user stream had a gap")
 
     def _until_the_fence(self, exchange_ms: int) -> Pending:
         left_ms = self.fence_ms - exchange_ms + 1
@@ -191,6 +195,12 @@ class AbsenceProof:
     def _early_delay_ms(self) -> int:
         doublings = min(max(0, self._rounds - 1), EARLY_DOUBLINGS_MAX)
         return min(self._spacing_ms(), EARLY_DELAY_MS << doublings)
+
+    def _evidence_delay_ms(self) -> int:
+        self._judged += 1
+        return self._spacing_ms() * min(
+            EVIDENCE_SPACINGS_MAX, 1 << min(self._judged - 1, EARLY_DOUBLINGS_MAX)
+        )
 
     def _spacing_ms(self) -> int:
         return max(SPACING_MS_MIN, self._numbers.spacing_ms)

@@ -103,3 +103,22 @@ async def test_a_cancellation_of_another_order_is_not_taken_for_ours(changes: di
 
         assert isinstance(told, Trouble)
         assert told.kind == "unreadable"
+
+
+@in_virtual_time
+async def test_a_proof_that_cannot_be_had_leaves_the_budget_to_others() -> None:
+    async with World() as world:
+        order = world.order()
+        world.ledger.position = None
+        lookup = world.lookup()
+        await world.settled(lookup, order, within_s=120)
+        before = len(world.transport.requests)
+
+        answer, _ = await world.settled(lookup, order, within_s=780)
+        asked = [one.path for one in world.transport.requests[before:]]
+        world.ledger.position = Decimal(0)
+        proven, _ = await world.settled(lookup, order, within_s=61)
+
+        assert isinstance(answer, NotYet)
+        assert asked.count("/fapi/v1/allOrders") <= 20
+        assert proven == ProvenAbsent()

@@ -67,9 +67,10 @@ def broken_rules(settings: Settings, environ: Mapping[str, str]) -> Iterator[Bro
 
 
 def unenforced(settings: Settings) -> list[str]:
-    """The safeguards that were switched on and that no order passes in this mode yet."""
+    """The safeguards that are on and that no order passes in this mode yet."""
     if settings.execution.mode.touches_exchange:
-        return []
+        # On by default there: whoever relies on it has to know.
+        return [] if settings.execution.precheck.enabled is False else ["execution.precheck.enabled"]
     keys = (*RISK_KEYS, "execution.precheck.enabled")
     return [key for key in keys if value_of(settings, key) not in (None, False)]
 

@@ -131,8 +131,8 @@ class HaltedPlay(Play):
 def looks_early(stack: ExitStack) -> None:
     """A mistake: the halt is looked at when an order is planned, and not again."""
 
-    def refusal(self: Gate, pending: Pending, *, halted: str | None) -> Skip | None:
-        skip: Skip | None = original(self, pending, halted=None)
+    def refusal(self: Gate, pending: Pending, *, halted: str | None, silent_until_ms: int) -> Skip | None:
+        skip: Skip | None = original(self, pending, halted=None, silent_until_ms=silent_until_ms)
         return skip
 
     original = swap(stack, Gate, "refusal", refusal)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
 from config.seams import Clock
-from store.lifecycle import TERMINAL_STATES, State, status_of
+from store.lifecycle import TERMINAL_STATES, State, may_move, status_of
 from store.records import Receipt, Reservation, Share
 from worker.gate import Pending
 from worker.logs import Log
@@ -16,6 +16,10 @@ from worker.planning import Skip
 
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
+
+
+# What only the venue's own words lead to.
+VENUE_STATES = (State.OPEN, State.PARTIAL, State.FILLED, State.CANCELED, State.EXPIRED)
 
 
 class Report:
@@ -93,8 +97,9 @@ class Report:
             self.metrics.results("failed", 1)
             self.log.error("signal_not_recordable", symbol=row.symbol, signal_id=row.signal_id, why=why)
         for move, why in receipt.refused:
-            if move.after is State.OPEN:
-                # The venue's news of what became of the order were recorded before the reply.
+            if move.after in VENUE_STATES and may_move(move.before, move.after):
+                # The venue's news of the same order were recorded before its reply.
+                self.log.debug("move_overtaken", row=move.row_id, after=move.after)
                 continue
             self.log.error("move_refused", symbol=share.symbol, row=move.row_id, after=move.after, why=why)
         for letter in share.dead_letters[:LINES_PER_BURST_MAX]:

@@ -16,7 +16,7 @@ from adapters.binance.asking import Trouble, ask
 from adapters.binance.client import Client
 from adapters.binance.facts import OrderFact, TradeFact
 from adapters.binance.history import orders_since, trades_since
-from adapters.binance.market import HISTORY_ROWS_MAX, Market
+from adapters.binance.market import DAY_MS, HISTORY_ROWS_MAX, Market
 from adapters.binance.wire_replies import (
     OrderReply,
     TradeReply,
@@ -99,9 +99,17 @@ class Questions:
         return _doubt("the trades", found) if isinstance(found, Trouble) else tuple(map(_trade_fact, found))
 
     async def trades_of(self, symbol: str, order_id: int) -> Sequence[TradeFact] | Doubt:
-        """The trades of one order, at most a page of them."""
+        """The trades of one order; where a page does not hold them, those of the day before it as well."""
         request = wire.trades(self._market, symbol, order_id=order_id)
-        return await self._ask("the order's trades", request, _trade_facts)
+        page = await self._ask("the order's trades", request, _trade_facts)
+        if isinstance(page, Doubt) or len(page) < HISTORY_ROWS_MAX:
+            return page
+        first_ms = min((trade.at_ms for trade in page if trade.at_ms is not None), default=0)
+        others = await self.trades(symbol, max(0, first_ms - DAY_MS))
+        if isinstance(others, Doubt):
+            return page
+        # Some are in both: trades are told apart by their ids.
+        return (*page, *(trade for trade in others if trade.order_id == order_id))
 
     async def position(self, symbol: str) -> Decimal | Doubt | None:
         """The signed position; None on spot, which has balances instead."""

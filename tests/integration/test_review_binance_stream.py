@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from rig.binance_world import World
 from rig.exchange_transport import InProcessTransport
-from rig.following import FAR, following, until
+from rig.following import FAR, assert_agrees, following, until
 from rig.virtual_clock import in_virtual_time
 
 from adapters.binance.transport import FirstMessage, StreamClosed
 from adapters.exchange.faults import FaultRule
+from adapters.exchange.terms import FillPolicy
 
 
 class SlowToClose(InProcessTransport):
@@ -81,3 +82,17 @@ async def test_an_order_that_is_shown_late_is_followed_at_the_usual_pace_from_th
 
         assert world.clock.monotonic_s() <= 1_000 + 45 + 60
         assert len(world.transport.requests) - before >= 50
+
+
+@in_virtual_time
+async def test_an_order_with_more_trades_than_a_page_holds_comes_to_its_end() -> None:
+    policy = FillPolicy(parts=1_100, part_delay_ms=20, fill_delay_ms=20)
+    async with World(policy=policy) as world, following(world, has_stream=False) as followed:
+        order = world.order(qty="1.100")
+        await world.send(order)
+        # As after a stop: all of it was traded before anybody asks.
+        await world.clock.sleep(60.0)
+        followed.follower.watch(order)
+        await followed.ended(within_s=300)
+
+        assert_agrees(world, followed.final()[0])

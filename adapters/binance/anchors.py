@@ -5,8 +5,9 @@ the account does with the asset. So an expected balance cannot be made of the le
 an anchor on, a balance that moved exactly as the listed trades say leaves no room for an order that none of
 them shows. That is the evidence where the user stream had a gap, above all after a crash.
 
-A trade may be in the balance before it is listed, and an anchor with such a trade would count it twice. So
-a reading becomes an anchor when the trades since then have explained every change for `settled_ms`.
+A trade may be in the balance before it is listed, and an anchor with such a trade would count it twice: one
+that is listed later, but happened before, makes the anchor worthless. That is known when it is used, so an
+anchor is kept at once; and one that does not stand a test soon after is replaced.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ RENEW_MS = 3_600_000
 # Orders are in doubt for minutes, and a worker may be down for longer: each of these is an hour older.
 ANCHORS_MAX = 4
 LOOK_S_MIN = 0.05
+RETRY_S = 1.0
 KEY = "anchors:"
 
 
@@ -38,11 +40,16 @@ class Anchor(msgspec.Struct, frozen=True):
     last_trade_id: int
 
     def expected(self, asset: str, trades: Iterable[TradeFact]) -> Decimal | None:
-        """The balance that `trades` since then make of it; None when one does not tell its side."""
+        """The balance that `trades` since then make of it.
+
+        None when one of them does not tell its side, or may be in the balance already.
+        """
         balance = self.balance
         with localcontext(Context(prec=EXACT_DIGITS)):
             for trade in trades:
-                if trade.buys is None:
+                if trade.trade_id <= self.last_trade_id:
+                    continue
+                if trade.buys is None or trade.at_ms is None or trade.at_ms <= self.at_ms:
                     return None
                 balance += trade.qty if trade.buys else -trade.qty
                 if trade.fee_asset == asset:
@@ -70,17 +77,16 @@ class Anchors:
         }
         self._settled_ms = settled_ms
         self._anchors: dict[str, tuple[Anchor, ...]] = {}
-        self._readings: dict[str, Anchor] = {}
+        self._untested: set[str] = set()
         self.mismatches = 0
 
     def asset_of(self, symbol: str) -> str:
         """The base asset of a symbol that has anchors."""
         return self._assets[symbol]
 
-    def before(self, symbol: str, at_ms: int) -> Anchor | None:
-        """The latest anchor that holds nothing of what happened at `at_ms` or later."""
-        fitting = [anchor for anchor in self._anchors.get(symbol, ()) if anchor.at_ms <= at_ms]
-        return max(fitting, key=lambda anchor: anchor.at_ms, default=None)
+    def before(self, symbol: str, at_ms: int) -> tuple[Anchor, ...]:
+        """The anchors that hold nothing of what happened at `at_ms` or later, the latest first."""
+        return tuple(anchor for anchor in reversed(self._anchors.get(symbol, ())) if anchor.at_ms <= at_ms)
 
     async def remember(self, kept: Callable[[str], Awaitable[str | None]]) -> None:
         """Take up those of a former run; what cannot be read is none."""
@@ -97,38 +103,44 @@ class Anchors:
         """Take an anchor of each symbol, and a new one every hour, until cancelled."""
         while self._assets:
             for symbol in self._assets:
-                anchor = self.before(symbol, 2**62)
-                if anchor is None or self._client.exchange_clock.now_ms() - anchor.at_ms >= RENEW_MS:
-                    await self._look(symbol, keep)
-            await self._clock.sleep(self._settled_ms / 1_000 + LOOK_S_MIN)
+                await self._look(symbol, keep)
+            waits_for_one = not all(map(self._anchors.get, self._assets))
+            await self._clock.sleep(RETRY_S if waits_for_one else self._settled_ms / 1_000 + LOOK_S_MIN)
 
     async def _look(self, symbol: str, keep: Callable[[str, str], Awaitable[None]]) -> None:
-        """Read anew, or see whether the former reading has stood the test."""
-        reading = self._readings.get(symbol)
-        if reading is None:
-            await self._read(symbol)
+        """Take one where there is none or only an old one, and test the latest once."""
+        kept = self._anchors.get(symbol, ())
+        age_ms = self._client.exchange_clock.now_ms() - kept[-1].at_ms if kept else RENEW_MS
+        is_due = symbol in self._untested and age_ms >= self._settled_ms
+        if is_due and not await self._stands(symbol, kept[-1]):
+            self._anchors[symbol] = kept = kept[:-1]
+            age_ms = RENEW_MS
+        if age_ms < RENEW_MS:
             return
-        now_ms = self._client.exchange_clock.now_ms()
-        if now_ms - reading.at_ms < self._settled_ms:
-            return
+        anchor = await self._taken(symbol)
+        if anchor is not None:
+            self._untested.add(symbol)
+            self._anchors[symbol] = kept = (*kept, anchor)[-ANCHORS_MAX:]
+            await keep(KEY + symbol, msgspec.json.encode(kept).decode())
+
+    async def _stands(self, symbol: str, anchor: Anchor) -> bool:
+        """Whether the trades since then explain the balance; True also when that cannot be learned now."""
         asset = self._assets[symbol]
         balance = await self._questions.balance(asset)
-        trades = await self._questions.trades_after(symbol, reading.last_trade_id)
+        trades = await self._questions.trades_after(symbol, anchor.last_trade_id)
         if isinstance(balance, Doubt) or isinstance(trades, Doubt):
-            return
-        if balance != reading.expected(asset, trades):
-            self.mismatches += 1
-            await self._read(symbol)
-            return
-        del self._readings[symbol]
-        kept = (*self._anchors.get(symbol, ()), reading)[-ANCHORS_MAX:]
-        self._anchors[symbol] = kept
-        await keep(KEY + symbol, msgspec.json.encode(kept).decode())
+            return True
+        self._untested.discard(symbol)
+        if balance == anchor.expected(asset, trades):
+            return True
+        self.mismatches += 1
+        return False
 
-    async def _read(self, symbol: str) -> None:
+    async def _taken(self, symbol: str) -> Anchor | None:
         last_trade_id = await self._questions.last_trade_id(symbol)
         balance = await self._questions.balance(self._assets[symbol])
-        self._readings.pop(symbol, None)
-        if not isinstance(last_trade_id, Doubt) and not isinstance(balance, Doubt):
-            at_ms = self._client.exchange_clock.now_ms()
-            self._readings[symbol] = Anchor(at_ms, balance, last_trade_id)
+        if isinstance(last_trade_id, Doubt) or isinstance(balance, Doubt):
+            return None
+        # What happens after this moment, however far the clocks differ, is not in the balance.
+        at_ms = self._client.exchange_clock.now_ms() + self._client.margin_ms
+        return Anchor(at_ms, balance, last_trade_id)

@@ -69,10 +69,10 @@ class _Shown(msgspec.Struct, frozen=True):
 
 
 class _Held(msgspec.Struct, frozen=True):
-    """How much there is of an asset, and how much there was before."""
+    """How much there is of an asset, and how much there was at moments before the order."""
 
     asset: str
-    anchor: Anchor
+    anchors: tuple[Anchor, ...]
     balance: Decimal
 
 
@@ -214,24 +214,27 @@ class Lookup:
         """
         if self._anchors is None:
             return None
-        anchor = self._anchors.before(order.symbol, self._window(order).opens_ms)
-        if anchor is None:
+        anchors = self._anchors.before(order.symbol, self._window(order).opens_ms)
+        if not anchors:
             return None
         asset = self._anchors.asset_of(order.symbol)
         balance = await self._questions.balance(asset)
-        return None if isinstance(balance, Doubt) else _Held(asset, anchor, balance)
+        return None if isinstance(balance, Doubt) else _Held(asset, anchors, balance)
 
     async def _trades(self, symbol: str, start_ms: int, held: _Held | None) -> Sequence[TradeFact] | Doubt:
         if held is None:
             return await self._questions.trades(symbol, start_ms)
-        return await self._questions.trades_after(symbol, held.anchor.last_trade_id)
+        oldest = min(anchor.last_trade_id for anchor in held.anchors)
+        return await self._questions.trades_after(symbol, oldest)
 
     def _balance(self, order: Order, held: _Held, trades: Sequence[TradeFact]) -> Evidence:
         """Whether the balance moved since the anchor as the listed trades say, which are all explained."""
-        expected = held.anchor.expected(held.asset, trades)
-        if expected is None:
+        told = [anchor.expected(held.asset, trades) for anchor in held.anchors]
+        expected = [balance for balance in told if balance is not None]
+        if not expected:
             return Evidence(stream_since_ms=self._unbroken_since())
-        return self._compared(order, held.balance, expected)
+        fits = held.balance in expected
+        return self._compared(order, held.balance, held.balance if fits else expected[0])
 
     async def _others(
         self, symbol: str, trades: Iterable[TradeFact], known: dict[int, OrderFact]

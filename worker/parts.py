@@ -19,7 +19,7 @@ EXECUTIONS_FOLDER = "executions"
 
 
 def lock_name_of(fingerprint: str, broker: Broker) -> str:
-    """What no two workers of one host may trade: a key's account; on practice exchanges, one for each port."""
+    """What no two workers of one host may trade: a key's account; on practice exchanges one for each port."""
     if broker.rest_url is None:
         return fingerprint
     return f"{fingerprint}-{urlsplit(broker.rest_url).port or 0}"

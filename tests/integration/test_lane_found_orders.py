@@ -67,7 +67,7 @@ async def test_a_verdict_that_comes_after_the_news_leaves_the_order_followed(tmp
         venue.lookup = slow
         await until(lambda: bool(venue.watched), clock)
 
-    assert process.named("move_refused")
+    assert process.named("move_overtaken")
 
 
 @in_virtual_time

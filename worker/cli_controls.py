@@ -37,9 +37,8 @@ def halt(
     Works whether the worker runs or not. Without the program: create a file named HALT in the store's
     folder, which is OUTPUT/executions.
     """
-    from store.control import ControlRequest
-
     from config.seams import SystemClock
+    from store.control import ControlRequest
     from store.records import Halt
     from worker.requests import ask, halt_everything, who_asks
 
@@ -101,9 +100,8 @@ def resolve(
 
 
 def _ask(ctx: typer.Context, config: ConfigFile, output: OutputFolder, do: str, args: dict[str, str]) -> None:
-    from store.control import ControlRequest
-
     from config.seams import SystemClock
+    from store.control import ControlRequest
     from worker.requests import ask, who_asks
 
     loaded = given_of(config, output=output).over(_earlier(ctx)).load()

@@ -19,7 +19,10 @@ from store import statements as sql
 from store.errors import StoreDamagedError, StoreError, StoreRefusedError
 from store.lock import FolderLock
 from store.paths import DATABASE, MARKER, read_only_uri
+from store.small_file import write_whole
 
+# Since when this store knows of everything: orders from before may be missing in it.
+FRESH_STAMP = "fresh_ms"
 APPLICATION_ID = 0x45574B31  # "EWK1"
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
@@ -60,7 +63,8 @@ def open_store(folder: Path, *, clock: Clock, stamps: dict[str, str]) -> Store:
             migrate(connection)
             _check_stamps(connection, folder, stamps, clock)
             epoch = _claim(connection, clock)
-            _write_marker(folder, connection)
+            _note_if_restored(connection, folder, epoch, clock)
+            _write_marker(folder, connection, epoch)
         except BaseException:
             connection.close()
             raise
@@ -180,7 +184,8 @@ def _check_stamps(connection: sqlite3.Connection, folder: Path, wanted: dict[str
                 "give it another --output (and --signals for the producer's folder)"
             )
     # The id makes a copy of this store tell itself apart from another one; it need not be secret.
-    fresh = {"store_id": f"{clock.wall_ms():x}-{os.getpid():x}", "created_ms": str(clock.wall_ms())}
+    now_ms = clock.wall_ms()
+    fresh = {"store_id": f"{now_ms:x}-{os.getpid():x}", "created_ms": str(now_ms), FRESH_STAMP: str(now_ms)}
     missing = {key: value for key, value in {**fresh, **wanted}.items() if key not in found}
     connection.executemany(sql.STAMP, missing.items())
 
@@ -194,20 +199,28 @@ def _claim(connection: sqlite3.Connection, clock: Clock) -> int:
     return epoch
 
 
-def _write_marker(folder: Path, connection: sqlite3.Connection) -> None:
-    marker = folder / MARKER
-    if marker.exists():
-        return
-    stamps = dict(connection.execute(sql.STAMPS))
-    with open(marker, "wb") as file:
-        file.write(msgspec.json.encode({"store_id": stamps["store_id"], "database": DATABASE}) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    descriptor = os.open(folder, os.O_RDONLY)
+class _Marker(msgspec.Struct):
+    """What the marker file tells: which store is here, and how often it had been started."""
+
+    store_id: str
+    database: str = DATABASE
+    epoch: int = 0
+
+
+def _note_if_restored(connection: sqlite3.Connection, folder: Path, epoch: int, clock: Clock) -> None:
+    """A database that has seen fewer starts than its marker is an older copy: it forgets what came since."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
+    except (OSError, msgspec.DecodeError):
+        return
+    if marker.epoch >= epoch:
+        connection.execute(sql.STAMP, (FRESH_STAMP, str(clock.wall_ms())))
+
+
+def _write_marker(folder: Path, connection: sqlite3.Connection, epoch: int) -> None:
+    stamps = dict(connection.execute(sql.STAMPS))
+    marker = _Marker(store_id=stamps["store_id"], epoch=epoch)
+    write_whole(folder / MARKER, msgspec.json.encode(marker) + b"\n")
 
 
 def open_reader(path: Path) -> sqlite3.Connection:

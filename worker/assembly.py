@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from adapters.contract import StartRefusal
 from adapters.pacing import TokenBucket
-from config.settings import Execution, SinkKind
+from config.settings import Broker, Execution, SinkKind
 from store.errors import StoreRefusedError
 from store.ledger import Ledger
 from store.paths import DATABASE
@@ -45,6 +45,11 @@ class StartRefusedError(Exception):
     def __init__(self, refusal: StartRefusal) -> None:
         super().__init__(refusal.text)
         self.kind = refusal.kind
+
+
+def unseen_ms_of(broker: Broker) -> int:
+    """How long an order that was reserved may stay unseen although it is accepted (DESIGN 4)."""
+    return broker.send_window_ms + broker.recv_window_ms + broker.absence_margin_ms + broker.visibility_ms
 
 
 def limits_of(execution: Execution) -> Limits:
@@ -196,6 +201,7 @@ def _floor(parts: Parts, writer: Writer, ledger: Ledger, report: Report, source:
         clock=clock,
         source_kind=source.kind,
         history_ms=parts.loaded.settings.broker.history_ms,
+        unseen_ms=unseen_ms_of(parts.loaded.settings.broker),
         once=parts.options.once,
     )
 

@@ -45,6 +45,8 @@ class Floor:
     source_kind: str
     # How far back the venue is asked for orders of ours.
     history_ms: int
+    # How long after its reservation an order may still turn up that the venue does not show yet.
+    unseen_ms: int
     once: bool = False
 
 

@@ -19,7 +19,7 @@ from worker.baselines import refresh_baseline
 from worker.dispatch import Dispatch
 from worker.floor import Floor, Taken
 from worker.gate import Pending
-from worker.past import Past
+from worker.past import NEW_STORE, Past
 from worker.patience import Patience
 from worker.planning import Decision, Eligible, Skip, plan
 from worker.pulse import Pulse
@@ -87,6 +87,7 @@ class Lane:
                 await self._work(batch)
                 continue
             await self._dispatch.settle()
+            await self._past.look_again(self._patience)
             await self._past.read_to_the_end()
             if self._floor.once:
                 break
@@ -137,6 +138,8 @@ class Lane:
         floor.report.throttled(taken.wait.code)
         delay_s = (taken.wait.until_ms - floor.clock.wall_ms()) / 1000
         await self._patience.sleep(min(VENUE_WAIT_S_MAX, max(VENUE_WAIT_S_MIN, delay_s)))
+        if taken.wait.code == NEW_STORE:
+            await self._past.look_again(self._patience)
 
     def _take(self, records: Sequence[Record], start: int) -> Taken:
         """Plan from `start` on, up to the first order that may not leave now."""
@@ -164,7 +167,7 @@ class Lane:
                 halted=halted or record.ts_ms <= silent_until_ms,
             )
             if isinstance(decision, Eligible):
-                if not self._may_leave(taken):
+                if not self._may_leave(taken, record):
                     break
                 taken.permits += 1
                 last_order_ts_ms = max(last_order_ts_ms, record.ts_ms)
@@ -172,11 +175,11 @@ class Lane:
             taken.records += 1
         return taken
 
-    def _may_leave(self, taken: Taken) -> bool:
+    def _may_leave(self, taken: Taken, signal: Signal) -> bool:
         """Whether one more order fits: the venue takes it now, and there is a permit."""
         if taken.permits >= self._floor.adapter.batch_max:
             return False
-        taken.wait = self._floor.adapter.wait_for(self.symbol)
+        taken.wait = self._past.wait_for(signal) or self._floor.adapter.wait_for(self.symbol)
         return taken.wait is None and self._dispatch.permit()
 
     def _adopted(self, taken: Taken, signal: Signal, now_ms: int) -> bool:

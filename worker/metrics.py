@@ -21,7 +21,7 @@ NO_REASON = "none"
 
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
-THROTTLE_REASONS = ("rate", "concurrency", "price", "budget", "deadline", "clock", "denied")
+THROTTLE_REASONS = ("rate", "concurrency", "price", "budget", "deadline", "clock", "denied", "new_store")
 # The skips that are a denial of what would have been an order.
 PRE_DENY_REASONS = (
     "cooldown",

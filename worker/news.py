@@ -27,6 +27,7 @@ class News:
 
     def __init__(self, writer: Writer, ledger: Ledger, halts: Halts, report: Report, clock: Clock) -> None:
         self.unclaimed: dict[str, PastOrder] = {}
+        self.fresh_until_ms = 0
         self._told: OrderedDict[str, None] = OrderedDict()
         self._writer = writer
         self._ledger = ledger
@@ -148,6 +149,10 @@ class News:
     async def _unexplained(self, update: OrderUpdate) -> None:
         """The venue tells of an order of ours without a row: another worker uses this account."""
         if update.client_order_id in self.unclaimed:
+            return
+        if self._clock.wall_ms() < self.fresh_until_ms:
+            # The past is asked for again when that time is over; a signal may explain it then.
+            self._report.log.warning("update_of_another_store", client_order_id=update.client_order_id)
             return
         self._report.log.error(
             "update_unexplained", client_order_id=update.client_order_id, state=update.state

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters.contract import NotYet, PastOrder
+from adapters.contract import NotYet, PastOrder, Wait
+from store.connection import FRESH_STAMP
 from store.lifecycle import LATE_FILL_STATES
 from store.records import Halt
 from streams.signal import Signal
@@ -17,6 +18,7 @@ from worker.floor import Floor
 from worker.patience import Patience
 from worker.planning import CLIENT_ORDER_ID_PREFIX, client_order_id
 
+NEW_STORE = "new_store"
 NAMED_MAX = 3
 ASK_AGAIN_S_MAX = 30.0
 
@@ -30,6 +32,27 @@ class Past:
         self._symbol = feed.symbol
         self._floor = floor
         self._told = False
+        self._asked = False
+        # A store that is new, or an older copy, may have forgotten orders that the venue does not show yet.
+        on_wire = floor.adapter.batch_max == 1
+        self._fresh_ms = int(floor.ledger.stamps().get(FRESH_STAMP, "0")) if on_wire else 0
+        floor.news.fresh_until_ms = self._fresh_ms + floor.unseen_ms if on_wire else 0
+
+    def wait_for(self, signal: Signal) -> Wait | None:
+        """Why this signal cannot be sent yet: another store may have sent it just before this one began.
+
+        What came after the beginning of this store waits for nothing.
+        """
+        floor = self._floor
+        if signal.ts_ms > self._fresh_ms:
+            return None
+        text = "the store is new: an order that another store sent may not be seen yet"
+        return Wait(NEW_STORE, text, self._fresh_ms + floor.unseen_ms)
+
+    async def look_again(self, patience: Patience) -> None:
+        """When the time is over: whatever was sent before this store is seen now."""
+        if self._fresh_ms and self._floor.clock.wall_ms() >= self._fresh_ms + self._floor.unseen_ms:
+            await self.load(patience)
 
     async def load(self, patience: Patience) -> None:
         """Ask the venue, until it has answered in full; nothing is sent before."""
@@ -38,9 +61,17 @@ class Past:
             return
         since_ms = floor.clock.wall_ms() - floor.history_ms
         while not patience.stopping():
+            asked_ms = floor.clock.wall_ms()
             found = await floor.adapter.past_orders(self._symbol, since_ms)
             if not isinstance(found, NotYet):
                 await self._sort(found)
+                if self.orders and not self._asked:
+                    # An older copy that was put back shows itself by what it does not know.
+                    self._fresh_ms = asked_ms
+                    floor.news.fresh_until_ms = asked_ms + floor.unseen_ms
+                self._asked = True
+                if asked_ms >= self._fresh_ms + floor.unseen_ms:
+                    self._fresh_ms = 0
                 return
             floor.report.waits_for_past(self._symbol, found.why)
             delay_s = (found.until_ms - floor.clock.wall_ms()) / 1000
@@ -78,7 +109,7 @@ class Past:
     async def read_to_the_end(self) -> None:
         """All signals that there are were read: what is still unexplained halts the symbol, once."""
         floor = self._floor
-        if self._told or not self.orders or self._feed.state().waiting_for is not None:
+        if self._told or self._fresh_ms or not self.orders or self._feed.state().waiting_for is not None:
             return
         self._told = True
         accepted_until_ms = floor.gate.silent_until_ms(self._symbol)

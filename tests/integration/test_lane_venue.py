@@ -268,3 +268,49 @@ def rejected(venue, order):
     from adapters.contract import Rejected
 
     return Rejected("insufficient_margin", "not enough margin")
+
+
+@in_virtual_time
+async def test_a_new_store_waits_until_what_a_lost_one_sent_can_be_seen(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    order = past(0)
+    venue.lookup = adopted(order)
+    inputs = {"BTCUSDT": [signal(0, ts_ms=START_MS), signal(1, ts_ms=START_MS + 1)]}
+    async with Worker(tmp_path, clock, venue, inputs, unseen_ms=80_000) as worker:
+        await clock.sleep(40)
+        while_waiting = worker.states()
+        # The venue shows it only now.
+        venue.past["BTCUSDT"] = [order]
+        await worker.drained()
+
+    assert while_waiting == {}
+    assert worker.states() == {A: "filled", B: "filled"}
+    assert venue.placed == [B]
+
+
+@in_virtual_time
+async def test_a_signal_from_after_the_beginning_of_a_new_store_waits_for_nothing(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    began_s = clock.monotonic_s()
+
+    worker = await drain(tmp_path, clock, venue, signal(0, ts_ms=START_MS + 1), unseen_ms=80_000)
+
+    assert worker.states() == {A: "filled"}
+    assert clock.monotonic_s() - began_s < 1
+
+
+@in_virtual_time
+async def test_an_order_of_a_lost_store_that_no_signal_explains_halts_when_it_is_seen(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    venue = ScriptedAdapter(clock)
+    async with Worker(tmp_path, clock, venue, {"BTCUSDT": []}, once=False, unseen_ms=80_000) as worker:
+        await clock.sleep(40)
+        venue.past["BTCUSDT"] = [past(77)]
+        before = worker.floor.halts.in_force()
+        await clock.sleep(60)
+        after = worker.floor.halts.in_force()
+
+    assert before == []
+    assert [halt.scope for halt in after] == ["BTCUSDT"]

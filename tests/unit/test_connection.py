@@ -21,6 +21,7 @@ from store import connection as store_connection
 from store.connection import (
     APPLICATION_ID,
     DATABASE,
+    FRESH_STAMP,
     MARKER,
     SCHEMA_FOLDER,
     migrate,
@@ -350,3 +351,36 @@ def test_a_second_opener_in_the_same_process_is_refused_too(tmp_path: Path) -> N
 
     ledger.close()
     rig.open_ledger(tmp_path, ManualClock()).close()
+
+
+def test_an_older_copy_that_was_put_back_is_noticed_by_its_marker(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "store", tmp_path / "copy.db"
+    clock = ManualClock()
+    for start in range(3):
+        store = open_store(folder, clock=clock, stamps=rig.STAMPS)
+        store.connection.close()
+        store.lock.release()
+        if start == 0:
+            shutil.copy(folder / DATABASE, copy)
+    shutil.copy(copy, folder / DATABASE)
+    clock.now_ms += 60_000
+
+    restored = open_store(folder, clock=clock, stamps=rig.STAMPS)
+
+    fresh_ms = dict(restored.connection.execute("SELECT key, value FROM stamps"))[FRESH_STAMP]
+    restored.connection.close()
+    restored.lock.release()
+    assert int(fresh_ms) == clock.now_ms
+
+
+def test_an_ordinary_restart_makes_no_store_new(tmp_path: Path) -> None:
+    clock = ManualClock()
+    began_ms = clock.now_ms
+    for _ in range(3):
+        store = open_store(tmp_path, clock=clock, stamps=rig.STAMPS)
+        fresh_ms = dict(store.connection.execute("SELECT key, value FROM stamps"))[FRESH_STAMP]
+        store.connection.close()
+        store.lock.release()
+        clock.now_ms += 60_000
+
+    assert int(fresh_ms) == began_ms

@@ -56,8 +56,8 @@ STOP_PATIENCE_S = 20.0
 # How long a worker that dies at random lives after it is ready; within these bounds as the pace asks for.
 LIFE_S_MIN = 1.5
 LIFE_S_MAX = 15.0
-# The feed waits while so much is unread: no signal may grow too old to be sent in a backlog.
-BACKLOG_MAX = 400
+# The feed waits while so much is unread: no signal may grow too old to be sent, were all of it one symbol's.
+BACKLOG_MAX = 160
 CUT_CHANCE = 0.15
 # What only a fault of the worker, or an account that others use, can make it say.
 ALARMING_WORDS = (

@@ -118,7 +118,9 @@ class Worker:
         *,
         execution: Execution = UNLIMITED,
         once: bool = True,
+        unseen_ms: int = 0,
     ) -> None:
+        self._unseen_ms = unseen_ms
         self.folder = folder
         self.clock = clock
         self.adapter = adapter
@@ -170,6 +172,7 @@ class Worker:
             clock=self.clock,
             source_kind="memory",
             history_ms=86_400_000,
+            unseen_ms=self._unseen_ms,
             once=once,
         )
 

@@ -14,12 +14,12 @@ import pytest
 from outside import (
     FAST_ABSENCE,
     LIMITS,
+    PATIENCE_S,
     Ended,
     PracticeExchange,
     practice_exchange,
     run,
     running_worker,
-    until,
     write_signals,
 )
 from wire_server import self_signed
@@ -241,6 +241,8 @@ def test_a_worker_that_waits_for_its_exchange_can_be_stopped(output: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as silent:
         variables = {**KEYS, "V13_BROKER_REST_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
         with running_worker(output, "--mode", "testnet", **variables) as worker:
-            until(lambda: (output / "executions" / "executions.db").exists(), "the store is open")
+            silent.settimeout(PATIENCE_S)
+            asked, _ = silent.accept()
 
             assert worker.stop() == Exit.OK
+            asked.close()

@@ -34,6 +34,7 @@ from streams.signal import Record
 
 MINUTE_MS = 60_000
 MINUTES = 2
+AFTER_BEGINNING_MS = 1_000
 SHARE_MIN = Decimal("0.98")
 MORE_SYMBOLS = ("SOLUSDT", "XRPUSDT")
 
@@ -61,6 +62,11 @@ def _settings(symbols: list[str]) -> Settings:
     return Settings.model_validate({"execution": execution, "broker": {"rest_url": "http://127.0.0.1:8080"}})
 
 
+def _later(number: int, symbol: str, score: float) -> Record:
+    """A signal from after the beginning of the store: an older one waits for what another store may have sent."""
+    return signal(number, symbol, score=score, ts_ms=START_MS + AFTER_BEGINNING_MS + number)
+
+
 class Spending:
     """One worker that has more to send than it may."""
 
@@ -75,7 +81,7 @@ class Spending:
         count = (MINUTES + 2) * limits.orders_per_minute // len(symbols)
         sides = (0.9, -0.9)
         inputs: dict[str, list[Record]] = {
-            symbol: [signal(number, symbol, score=sides[number % 2]) for number in range(count)]
+            symbol: [_later(number, symbol, score=sides[number % 2]) for number in range(count)]
             for symbol in symbols
         }
         wire = InProcessTransport(self.host, self._clock, lambda: 0.002 + dice.random() * 0.02)  # type: ignore[arg-type]  # same face

@@ -40,7 +40,7 @@ def run(moments: Path) -> None:
     """Run until SIGTERM, then write the moments down."""
     adapters: list[TimedAdapter] = []
 
-    def open_timed(settings: Settings) -> ExecutionAdapter:
+    def open_timed(settings: Settings, **_: object) -> ExecutionAdapter:
         adapters.append(TimedAdapter(settings))
         return adapters[-1]
 

@@ -1,4 +1,4 @@
-"""Controls: what people ask of a running worker, and what halts it by itself; looked at four times a second.
+"""Controls: what people ask of a running worker, and what halts it by itself; looked at twice a second.
 
 A halt by the file is in force before this looks, because every send asks for the file. Here it becomes
 a row, so that it outlives the file, and working orders are canceled.
@@ -17,7 +17,7 @@ from worker.clerk import REFUSED, Clerk
 from worker.floor import Floor
 from worker.pulse import Pulse
 
-TURN_S = 0.25
+TURN_S = 0.5
 # Working orders are asked for again until none is left, but not at every turn.
 CANCEL_EVERY_S = 2.0
 

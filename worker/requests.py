@@ -32,7 +32,7 @@ from worker.metrics import Metrics
 from worker.parts import EXECUTIONS_FOLDER
 from worker.report import Report
 
-# The worker looks four times a second; a full disk or a long commit may hold it longer.
+# The worker looks twice a second; a full disk or a long commit may hold it longer.
 ANSWER_S_MAX = 10.0
 POLL_S = 0.05
 

@@ -63,7 +63,7 @@ def _settings(symbols: list[str]) -> Settings:
 
 
 def _later(number: int, symbol: str, score: float) -> Record:
-    """A signal from after the beginning of the store: older ones wait for what another store may have sent."""
+    """A signal from after the beginning of the store: older ones wait."""
     return signal(number, symbol, score=score, ts_ms=START_MS + AFTER_BEGINNING_MS + number)
 
 

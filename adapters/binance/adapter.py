@@ -170,7 +170,8 @@ class BinanceAdapter:
         refusal = await self.examine()
         if refusal is not None:
             # A supervisor starts anew at once: that start must not ask into a pause that this one was told.
-            if self.deadline_ms:
+            # One that was told under a wrong clock says nothing once the clock is right.
+            if self.deadline_ms and refusal.kind == "unavailable":
                 await view.keep(DEADLINE_KEY, str(self.deadline_ms))
             return refusal
         now_ms, margin_ms = self._client.exchange_clock.now_ms(), self._client.margin_ms

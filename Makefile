@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUTPUT := ./runtime
+# The first seed of the crash points: what passed here has to pass again. Another one: make crash-points CRASH_SEED=7
+CRASH_SEED ?= 1075096
 
 # The stamp holds the folder it was made for: a copied or moved tree would import the code it came from.
 ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
@@ -74,7 +76,7 @@ drill-exchange-planted: $(INSTALLED) ## the same on workers with a planted mista
 
 .PHONY: crash-points
 crash-points: $(INSTALLED) ## end a worker in virtual time at 20 000 points, two at a time: nothing lost, nothing doubled (15 to 20 minutes)
-	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 20000 --whole --processes 2
+	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 20000 --whole --processes 2 --seed $(CRASH_SEED)
 
 .PHONY: interop
 interop: $(INSTALLED) ## foreign clients trade on the practice exchange, and its journal judges what they believe
@@ -85,8 +87,8 @@ bench: $(INSTALLED) ## speed, latency, memory and restart, as ratios taken in on
 	$(BIN)/python tests/bench/run.py
 
 .PHONY: bench-short
-bench-short: $(INSTALLED) ## the same on less data; fails only at twice a bound
-	$(BIN)/python tests/bench/run.py --short --tolerate 2
+bench-short: $(INSTALLED) ## the same on less data; fails only at two and a half times a bound
+	$(BIN)/python tests/bench/run.py --short --tolerate 2.5
 
 .PHONY: clean
 clean: ## remove what make created; ./runtime stays, it may hold executions

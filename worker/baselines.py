@@ -16,6 +16,7 @@ from worker.floor import Floor
 from worker.patience import Patience
 
 BASELINE_STAMP = "baseline:"
+ASK_AGAIN_S_MIN = 0.05
 ASK_AGAIN_S_MAX = 30.0
 # Two answers this far apart that agree are the position; on an account where others trade the last one is.
 CONFIRM_S = 2.0
@@ -63,8 +64,7 @@ async def _position(symbol: str, floor: Floor, patience: Patience) -> Decimal | 
         if not isinstance(position, NotYet):
             return position
         floor.report.waits_for_past(symbol, position.why)
-        delay_s = (position.until_ms - floor.clock.wall_ms()) / 1000
-        await patience.sleep(min(ASK_AGAIN_S_MAX, max(0.05, delay_s)))
+        await patience.sleep_until(position.until_ms, least_s=ASK_AGAIN_S_MIN, most_s=ASK_AGAIN_S_MAX)
     return None
 
 

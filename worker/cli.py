@@ -23,7 +23,6 @@ from worker.cli_exchange import exchange
 from worker.cli_options import (
     AsJson,
     ConfigFile,
-    Given,
     LogLevelOption,
     ModeOption,
     OutputFolder,
@@ -31,6 +30,7 @@ from worker.cli_options import (
     SignalsFolder,
     SinkOption,
     Symbols,
+    earlier,
     given_of,
 )
 from worker.exits import Exit
@@ -118,13 +118,6 @@ def _complain(problems: tuple[str, ...]) -> None:
 def _warn(loaded: Loaded) -> None:
     for warning in loaded.warnings:
         typer.echo(f"{PROGRAM}: warning: {warning}", err=True)
-
-
-def _earlier(ctx: typer.Context) -> Given:
-    """The options that stood before the command: `execution-worker --config F check` works as well."""
-    found = ctx.find_root().obj
-    assert isinstance(found, Given)
-    return found
 
 
 def _start(text: str | None) -> str | int | None:
@@ -215,7 +208,7 @@ def check(
     from worker.check import check as check_all
     from worker.check import check_without_settings
 
-    given = given_of(config, symbols, mode, sink, signals, output).over(_earlier(ctx))
+    given = given_of(config, symbols, mode, sink, signals, output).over(earlier(ctx))
     clock = SystemClock()
     try:
         loaded = given.load()
@@ -231,7 +224,7 @@ def status(
     """Show what a worker did and does: counts, lag, what is unresolved; ends with 3 when none runs."""
     from worker.status import print_status
 
-    loaded = given_of(config, output=output).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
     _warn(loaded)
     raise typer.Exit(print_status(loaded, as_json=as_json))
 
@@ -250,7 +243,7 @@ def inspect(
     """Tell the whole history of one signal: each step, its time, its reason, and the original line."""
     from worker.inspect import print_inspection
 
-    loaded = given_of(config, output=output, signals=signals).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load()
     _warn(loaded)
     raise typer.Exit(print_inspection(loaded, signal_id, as_json=as_json))
 
@@ -271,7 +264,7 @@ def show(
     from config.show import as_json as json_of
     from config.show import as_text
 
-    loaded = given_of(config, symbols, mode, sink, signals, output).over(_earlier(ctx)).load()
+    loaded = given_of(config, symbols, mode, sink, signals, output).over(earlier(ctx)).load()
     redactor = credentials_redactor(loaded.settings, os.environ)
     _warn(loaded)
     typer.echo(json_of(loaded, redactor) if as_json else as_text(loaded, redactor))

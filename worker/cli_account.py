@@ -13,10 +13,10 @@ import typer
 from worker.cli_options import (
     AsJson,
     ConfigFile,
-    Given,
     ModeOption,
     OutputFolder,
     Symbols,
+    earlier,
     given_of,
 )
 
@@ -34,7 +34,7 @@ def account(
     """Show balances, positions, working orders, and how much of the exchange's and our limits is used."""
     from worker.account import show_account
 
-    loaded = given_of(config, symbols, mode, output=output).over(_earlier(ctx)).load()
+    loaded = given_of(config, symbols, mode, output=output).over(earlier(ctx)).load()
     raise typer.Exit(show_account(loaded, as_json=as_json))
 
 
@@ -48,7 +48,7 @@ def cancel_all(
     """Cancel every working order of the symbols at the exchange, whoever placed it."""
     from worker.account import cancel_everything
 
-    loaded = given_of(config, symbols, mode).over(_earlier(ctx)).load()
+    loaded = given_of(config, symbols, mode).over(earlier(ctx)).load()
     names = loaded.settings.execution.symbols
     _confirm(f"cancel all working orders of {', '.join(names)} on {_where(loaded)}?", yes=yes)
     raise typer.Exit(cancel_everything(loaded))
@@ -67,7 +67,7 @@ def flatten(
     name = symbol.strip().upper()
     if not re.fullmatch(r"[A-Z0-9]{2,20}", name):
         raise typer.BadParameter(f"{symbol!r} is not like BTCUSDT", param_hint="SYMBOL")
-    loaded = given_of(config, name, mode).over(_earlier(ctx)).load()
+    loaded = given_of(config, name, mode).over(earlier(ctx)).load()
     _confirm(f"close the whole position of {name} at the market on {_where(loaded)}?", yes=yes)
     raise typer.Exit(flatten_symbol(loaded, name))
 
@@ -84,9 +84,3 @@ def _confirm(question: str, *, yes: bool) -> None:
     if not yes and not typer.confirm(question, err=True):
         typer.echo("execution-worker: nothing was done", err=True)
         raise typer.Exit(0)
-
-
-def _earlier(ctx: typer.Context) -> Given:
-    found = ctx.find_root().obj
-    assert isinstance(found, Given)
-    return found

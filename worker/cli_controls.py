@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from worker.cli_options import ConfigFile, Given, OutputFolder, given_of
+from worker.cli_options import ConfigFile, OutputFolder, earlier, given_of
 from worker.exits import Exit
 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the audit trail.")]
@@ -42,7 +42,7 @@ def halt(
     from store.records import Halt
     from worker.requests import ask, halt_everything, who_asks
 
-    loaded = given_of(config, output=output).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
     clock, who, scope = SystemClock(), who_asks(), _scope(symbol)
     now_ms = clock.wall_ms()
     until_ms = None if duration is None else now_ms + 1_000 * _seconds(duration)
@@ -104,7 +104,7 @@ def _ask(ctx: typer.Context, config: ConfigFile, output: OutputFolder, do: str, 
     from store.control import ControlRequest
     from worker.requests import ask, who_asks
 
-    loaded = given_of(config, output=output).over(_earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
     clock = SystemClock()
     request = ControlRequest(do=do, args=args, who=who_asks(), at_ms=clock.wall_ms())
     _end(*ask(loaded, request, clock))
@@ -113,12 +113,6 @@ def _ask(ctx: typer.Context, config: ConfigFile, output: OutputFolder, do: str, 
 def _end(code: Exit, text: str) -> None:
     typer.echo(text if code is Exit.OK else f"execution-worker: {text}", err=code is not Exit.OK)
     raise typer.Exit(code)
-
-
-def _earlier(ctx: typer.Context) -> Given:
-    found = ctx.find_root().obj
-    assert isinstance(found, Given)
-    return found
 
 
 def _scope(symbol: str | None) -> str:

@@ -95,3 +95,10 @@ def given_of(
             "execution.log.level": log_level,
         },
     )
+
+
+def earlier(ctx: typer.Context) -> Given:
+    """The options that stood before the command: `execution-worker --config F check` works as well."""
+    found = ctx.find_root().obj
+    assert isinstance(found, Given)
+    return found

@@ -136,8 +136,9 @@ class Lane:
             await self._dispatch.wait_for_permit()
             return
         floor.report.throttled(taken.wait.code)
-        delay_s = (taken.wait.until_ms - floor.clock.wall_ms()) / 1000
-        await self._patience.sleep(min(VENUE_WAIT_S_MAX, max(VENUE_WAIT_S_MIN, delay_s)))
+        await self._patience.sleep_until(
+            taken.wait.until_ms, least_s=VENUE_WAIT_S_MIN, most_s=VENUE_WAIT_S_MAX
+        )
         if taken.wait.code == NEW_STORE:
             await self._past.look_again(self._patience)
 

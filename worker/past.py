@@ -20,6 +20,7 @@ from worker.planning import CLIENT_ORDER_ID_PREFIX, client_order_id
 
 NEW_STORE = "new_store"
 NAMED_MAX = 3
+ASK_AGAIN_S_MIN = 0.05
 ASK_AGAIN_S_MAX = 30.0
 
 
@@ -74,8 +75,7 @@ class Past:
                     self._fresh_ms = 0
                 return
             floor.report.waits_for_past(self._symbol, found.why)
-            delay_s = (found.until_ms - floor.clock.wall_ms()) / 1000
-            await patience.sleep(min(ASK_AGAIN_S_MAX, max(0.05, delay_s)))
+            await patience.sleep_until(found.until_ms, least_s=ASK_AGAIN_S_MIN, most_s=ASK_AGAIN_S_MAX)
 
     async def _sort(self, found: Sequence[PastOrder]) -> None:
         """Orders without a row may be a signal's; a row that they prove wrong is put right or told of."""

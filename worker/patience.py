@@ -37,6 +37,11 @@ class Patience:
         """Wait for a time."""
         await self.wait(self._clock.sleep(delay_s), delay_s)
 
+    async def sleep_until(self, until_ms: int, *, least_s: float, most_s: float) -> None:
+        """Wait for a moment of the wall clock, which may have been set: never shorter or longer than that."""
+        delay_s = (until_ms - self._clock.wall_ms()) / 1000
+        await self.sleep(min(most_s, max(least_s, delay_s)))
+
     async def wait(self, waiting: Awaitable[None], declared_s: float) -> None:
         """Wait for anything, for about `declared_s` seconds."""
         if self._stopping:

@@ -152,8 +152,9 @@ class Resolver:
                 case NotYet(until_ms=until_ms, why=why):
                     if self._clock.monotonic_s() >= give_up_s:
                         return self._quarantine(pending, f"no proof within {RESOLVE_S_MAX:.0f} s: {why}")
-                    delay_s = (until_ms - self._clock.wall_ms()) / 1000
-                    await patience.sleep(min(LOOKUP_DELAY_S_MAX, max(LOOKUP_DELAY_S_MIN, delay_s)))
+                    await patience.sleep_until(
+                        until_ms, least_s=LOOKUP_DELAY_S_MIN, most_s=LOOKUP_DELAY_S_MAX
+                    )
             if patience.stopping() or await self._is_settled(pending):
                 return None
 

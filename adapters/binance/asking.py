@@ -21,10 +21,9 @@ from adapters.binance.verdicts import (
     Refused,
     Resync,
     Verdict,
-    verdict,
+    reply_verdict,
 )
 from adapters.binance.wire import Request
-from adapters.binance.wire_replies import ErrorReply, read_error
 
 T = TypeVar("T")
 
@@ -69,8 +68,7 @@ def listens_again_ms(client: Client) -> int:
 
 def judged(client: Client, reply: Replied, *, placing: bool) -> Verdict:
     """What a whole reply proves."""
-    error = (read_error(reply.body) if reply.status != 200 else None) or ErrorReply()
-    return verdict(client.market, reply.status, error.code, error.msg, placing=placing, headers=reply.headers)
+    return reply_verdict(client.market, reply, placing=placing)
 
 
 def _trouble(client: Client, said: Verdict) -> Trouble:

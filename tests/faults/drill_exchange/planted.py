@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from adapters.binance import answers, asking, verdicts
+from adapters.binance import answers, verdicts
 from adapters.binance.adapter import BinanceAdapter
 from adapters.binance.facts import OrderFact
 from adapters.binance.lookup import Lookup
@@ -69,7 +69,7 @@ def call_5xx_rejected() -> None:
             return Refused("venue_rejected", text)
         return verdict(market, status, code, text, placing=placing, headers=headers)
 
-    _replace(asking, "verdict", hasty)
+    _replace(verdicts, "verdict", hasty)
 
 
 def reserve_after_the_send() -> None:

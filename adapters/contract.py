@@ -23,8 +23,9 @@ class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     """What is wanted: one eligible signal, sized and described, before the venue's rules apply.
 
     Quantities and prices are Decimal in base and quote units; times are UTC epoch milliseconds.
-    `qty` is None where the venue sizes the order itself (order_size_usd / price). `life_end_ms` (the
-    host's wall clock) is when the signal is too old to be sent; None: never.
+    `qty` is None where the venue sizes the order itself: `size_usd` over the price, or what the adapter was
+    set up with where that is None too. `life_end_ms` (the host's wall clock) is when the signal is too old to
+    be sent; None: never.
     """
 
     client_order_id: str
@@ -50,6 +51,7 @@ class OrderCtx(msgspec.Struct, frozen=True, gc=False):
     costs_bps: Decimal | None = None
     metadata: dict[str, str] | None = None
     life_end_ms: int | None = None
+    size_usd: Decimal | None = None
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -283,7 +285,8 @@ class ExecutionAdapter(Protocol):
     def order_id_prefix(self) -> str | None:
         """`order_id` is this and the signal id; None where the client order id itself is the order id.
 
-        An adapter with `batch_max` above 1 touches no wire: its rows carry no client order id.
+        An adapter with `batch_max` above 1 touches no wire: its rows carry no client order id. One with 1 may
+        have a prefix all the same, as paper has: its rows carry both.
         """
 
     async def start(self, view: LedgerView) -> StartRefusal | None:

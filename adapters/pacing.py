@@ -12,6 +12,7 @@ class TokenBucket:
 
     def __init__(self, rate_per_s: float | None, *, now_s: float, burst_s: float = 1.0) -> None:
         self._rate_per_s = rate_per_s
+        self._burst_s = burst_s
         self._capacity = max(1.0, (rate_per_s or 0.0) * burst_s)
         self._tokens = 0.0
         self._at_s = now_s
@@ -36,6 +37,15 @@ class TokenBucket:
         """Return permits whose orders were provably never sent."""
         if self._rate_per_s is not None:
             self._tokens = min(self._capacity, self._tokens + count)
+
+    def set_rate(self, rate_per_s: float | None, now_s: float) -> None:
+        """From now on permits come at this rate; what was saved up stays, up to the new burst."""
+        if self._rate_per_s is not None:
+            self._refill(now_s)
+        self._rate_per_s = rate_per_s
+        self._capacity = max(1.0, (rate_per_s or 0.0) * self._burst_s)
+        self._tokens = min(self._tokens, self._capacity)
+        self._at_s = max(self._at_s, now_s)
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until one permit is there; 0 when one is."""

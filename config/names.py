@@ -59,13 +59,18 @@ class Leaf:
         """True for a key that holds several values."""
         return get_origin(self.kind) is tuple
 
+    @property
+    def is_symbols(self) -> bool:
+        """True for a list of symbols."""
+        return self.is_list and get_args(self.kind)[0] is not str
+
     def expected(self) -> str:
         """What the key may hold, as the end of a sentence."""
         return self._expected() + (" or null" if self.nullable else "")
 
     def _expected(self) -> str:
         if self.is_list:
-            return "a list of symbols of 2 to 20 letters and digits"
+            return "a list of symbols of 2 to 20 letters and digits" if self.is_symbols else "a list of texts"
         if issubclass(self.kind, StrEnum):
             return f"one of {', '.join(self.kind)}"
         if self.kind is bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.names import leaves, shown
-from config.settings import Mode, Settings
+from config.settings import Mode, PriceSource, Settings
 
 LIVE_CONFIRM = "LIVE_CONFIRM"
 
@@ -35,9 +35,16 @@ RISK_KEYS = (
     "execution.risk.max_position_usd",
 )
 
+ORDERED_KEYS = (
+    ("execution.precheck.consistency_min", "execution.precheck.consistency_full"),
+    ("execution.throttle.denied_share_low", "execution.throttle.denied_share_high"),
+    ("execution.throttle.qps_min", "execution.throttle.qps_max"),
+)
+
 # Spelled out rather than parsed: what two URL parsers read differently never gets here.
 _URL = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>localhost|[0-9.]+|\[::1\])(:(?P<port>[0-9]{1,5}))?/?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
+_TIMEOUT = re.compile(r"[A-Z0-9]{2,20}=(0|1|0?\.[0-9]{1,6}|1\.0{1,6})")
 _CAPITAL = re.compile(r"[A-Z_]")
 
 
@@ -67,12 +74,10 @@ def broken_rules(settings: Settings, environ: Mapping[str, str]) -> Iterator[Bro
 
 
 def unenforced(settings: Settings) -> list[str]:
-    """The safeguards that are on and that no order passes in this mode yet."""
-    if settings.execution.mode.touches_exchange:
-        # On by default there: whoever relies on it has to know.
-        return [] if settings.execution.precheck.enabled is False else ["execution.precheck.enabled"]
-    keys = (*RISK_KEYS, "execution.precheck.enabled")
-    return [key for key in keys if value_of(settings, key) not in (None, False)]
+    """The safeguards that are set and that no order passes in this mode: dry_run sends none."""
+    if settings.execution.mode is not Mode.DRY_RUN:
+        return []
+    return [key for key in RISK_KEYS if value_of(settings, key) is not None]
 
 
 def _symbols(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
@@ -142,7 +147,13 @@ def _live(settings: Settings, environ: Mapping[str, str]) -> Iterator[Broken]:
 
 
 def _urls(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
-    for key, schemes in (("broker.rest_url", ("http", "https")), ("broker.stream_url", ("ws", "wss"))):
+    http, socket = ("http", "https"), ("ws", "wss")
+    for key, schemes in (
+        ("broker.rest_url", http),
+        ("broker.stream_url", socket),
+        ("execution.shadow.rest_url", http),
+        ("execution.shadow.stream_url", socket),
+    ):
         url = value_of(settings, key)
         if isinstance(url, str) and not is_loopback(url, schemes):
             example = f"{schemes[0]}://127.0.0.1:8080"
@@ -177,7 +188,12 @@ def _absence(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
 
 
 def _credential_names(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
-    for key in ("broker.api_key_env", "broker.secret_env"):
+    for key in (
+        "broker.api_key_env",
+        "broker.secret_env",
+        "execution.shadow.api_key_env",
+        "execution.shadow.secret_env",
+    ):
         name = str(value_of(settings, key))
         # A pasted key has 64 mixed characters; its value must not come back in the sentence.
         if not _VARIABLE_NAME.fullmatch(name) or not _CAPITAL.search(name) or name.upper() != name:
@@ -186,6 +202,34 @@ def _credential_names(settings: Settings, _: Mapping[str, str]) -> Iterator[Brok
                 f"{key} must be the name of an environment variable in capitals, such as "
                 f"{leaves()[key].default}, never the credential itself",
             )
+
+
+def _ordered(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    """Bounds of a pair that would leave nothing between them."""
+    for low_key, high_key in ORDERED_KEYS:
+        low, high = value_of(settings, low_key), value_of(settings, high_key)
+        assert isinstance(low, float)
+        if isinstance(high, float) and low > high:
+            sentence = f"{low_key} is {shown(low)}, must be at most {high_key}, which is {shown(high)}"
+            yield Broken((low_key, high_key), sentence)
+
+
+def _paper(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    paper = settings.execution.paper
+    if paper.prices is PriceSource.FILE and paper.price_file is None:
+        keys = ("execution.paper.price_file", "execution.paper.prices")
+        yield Broken(keys, f"{keys[0]} is null, must name a file while {keys[1]} is file")
+    for text in paper.timeouts:
+        if not _TIMEOUT.fullmatch(text):
+            key = "execution.paper.timeouts"
+            yield Broken((key,), f"{key} holds {shown(text)}, must be SYMBOL=SHARE such as BTCUSDT=0.01")
+
+
+def _shadow(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    shadow = settings.execution.shadow
+    if shadow.enabled and shadow.name not in BROKERS:
+        key = "execution.shadow.name"
+        yield Broken((key,), f"{key} is {shown(shadow.name)}, must be {' or '.join(BROKERS)}")
 
 
 _RULES: tuple[Rule, ...] = (
@@ -198,4 +242,7 @@ _RULES: tuple[Rule, ...] = (
     _urls,
     _absence,
     _credential_names,
+    _ordered,
+    _paper,
+    _shadow,
 )

@@ -116,11 +116,48 @@ class OrderSettings(Node):
     price_max_age_ms: int = Field(default=2_000, ge=1, le=600_000)
 
 
+class CostModel(StrEnum):
+    """How costs are assumed: always the same, by size, or by who waits and who takes."""
+
+    STATIC = "static"
+    LINEAR = "linear"
+    MAKER_TAKER = "maker_taker"
+
+
 class Cost(Node):
     """Assumed costs, in basis points."""
 
+    model: CostModel = CostModel.STATIC
     slippage_bps: Decimal = Field(default=Decimal("1.0"), ge=0, le=10_000, allow_inf_nan=False)
     fee_bps: Decimal = Field(default=Decimal("1.93"), ge=-10_000, le=10_000, allow_inf_nan=False)
+    depth_usd: Decimal = Field(default=Decimal("100000"), gt=0, allow_inf_nan=False)
+    maker_fee_bps: Decimal = Field(default=Decimal("2.0"), ge=-10_000, le=10_000, allow_inf_nan=False)
+    taker_fee_bps: Decimal = Field(default=Decimal("5.0"), ge=-10_000, le=10_000, allow_inf_nan=False)
+
+
+class PriceSource(StrEnum):
+    """Where the simulated venue's prices come from."""
+
+    SIGNAL = "signal"
+    FILE = "file"
+    BOOK = "book"
+
+
+class Paper(Node):
+    """The simulated venue of mode paper."""
+
+    prices: PriceSource = PriceSource.SIGNAL
+    price_file: Path | None = None
+    fallback_price: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+    rules_file: Path | None = None
+    seed: int = Field(default=0, ge=0, le=2**32 - 1)
+    latency_ms: int = Field(default=0, ge=0, le=60_000)
+    latency_jitter_ms: int = Field(default=0, ge=0, le=60_000)
+    partial_share: float = Field(default=0.0, ge=0, le=1)
+    timeouts: tuple[str, ...] = ()
+    error_share: float = Field(default=0.0, ge=0, le=1)
+    slippage_bps_max: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+    fill_attempts: int = Field(default=3, ge=1, le=100)
 
 
 class Staleness(Node):
@@ -133,6 +170,31 @@ class Precheck(Node):
     """Checks of the signal's own state; null: on for testnet and live."""
 
     enabled: bool | None = None
+    critical_guard_reasons: tuple[str, ...] = (
+        "warmup",
+        "spread_too_wide",
+        "lag_exceeds_cap",
+        "market_inactive",
+    )
+    consistency_min: float = Field(default=0.15, ge=0, le=1)
+    consistency_full: float = Field(default=0.20, ge=0, le=1)
+    keep_one_in: int = Field(default=3, ge=1, le=10_000)
+
+
+class Throttle(Node):
+    """How the rate follows the share of denied signals and the market; null: on for testnet and live."""
+
+    enabled: bool | None = None
+    qps_min: float = Field(default=1.0, ge=0.1, le=100_000)
+    qps_max: float | None = Field(default=None, ge=0.1, le=100_000)
+    window_ms: int = Field(default=60_000, ge=1_000, le=3_600_000)
+    signals_min: int = Field(default=20, ge=1, le=1_000_000)
+    denied_share_low: float = Field(default=0.2, ge=0, le=1)
+    denied_share_high: float = Field(default=0.6, ge=0, le=1)
+    denied_factor: float = Field(default=0.5, gt=0, le=1)
+    quiet_factor: float = Field(default=0.5, gt=0, le=1)
+    step_share: float = Field(default=0.1, ge=0, le=1)
+    hold_ms: int = Field(default=5_000, ge=0, le=600_000)
 
 
 class Risk(Node):
@@ -141,6 +203,29 @@ class Risk(Node):
     max_order_usd: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
     max_orders_per_minute: int | None = Field(default=None, ge=1)
     max_position_usd: Decimal | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class Shadow(Node):
+    """A second venue that gets a copy of every order, never one with real money."""
+
+    enabled: bool = False
+    name: str = "binance-futures"
+    api_key_env: str = "SHADOW_API_KEY"
+    secret_env: str = "SHADOW_API_SECRET"
+    rest_url: str | None = None
+    stream_url: str | None = None
+    orders_waiting_max: int = Field(default=1_000, ge=1, le=100_000)
+    price_tolerance_bps: Decimal = Field(default=Decimal("5.0"), ge=0, allow_inf_nan=False)
+    pairs_window: int = Field(default=1_000, ge=10, le=1_000_000)
+    parity_min: float = Field(default=0.99, ge=0, le=1)
+
+
+class ExecLog(StrEnum):
+    """Where the life of every order is told: minute files, a table, or nowhere."""
+
+    JSONL = "jsonl"
+    SQLITE = "sqlite"
+    OFF = "off"
 
 
 class Debug(Node):
@@ -178,6 +263,7 @@ class Log(Node):
 
     level: LogLevel = LogLevel.INFO
     format: LogFormat = LogFormat.AUTO
+    success_share: float = Field(default=0.01, ge=0, le=1)
 
 
 class RunSource(StrEnum):
@@ -204,9 +290,13 @@ class Execution(Node):
     business: Business = Business()
     order: OrderSettings = OrderSettings()
     cost: Cost = Cost()
+    paper: Paper = Paper()
     staleness: Staleness = Staleness()
     precheck: Precheck = Precheck()
+    throttle: Throttle = Throttle()
     risk: Risk = Risk()
+    shadow: Shadow = Shadow()
+    execlog: ExecLog = ExecLog.JSONL
     debug: Debug = Debug()
     http: Http = Http()
     log: Log = Log()
@@ -227,6 +317,18 @@ class Execution(Node):
         if self.staleness.max_age_ms is not None:
             return self.staleness.max_age_ms
         return 60_000 if self.mode.touches_exchange else None
+
+    @property
+    def precheck_on(self) -> bool:
+        """Whether a signal's own state can deny it, by mode."""
+        given = self.precheck.enabled
+        return self.mode.touches_exchange if given is None else given
+
+    @property
+    def throttle_on(self) -> bool:
+        """Whether the rate follows denials and market, by mode; a rate without limit follows nothing."""
+        given = self.throttle.enabled
+        return self.mode.touches_exchange if given is None else given
 
 
 class Broker(Node):

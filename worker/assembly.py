@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,7 +27,7 @@ from worker.halts import Halts
 from worker.lane import Lane
 from worker.metrics import Metrics
 from worker.news import News
-from worker.pace import Permits
+from worker.pace import Permits, Slots
 from worker.parts import Parts
 from worker.planning import rules_of
 from worker.pulse import Pulses
@@ -181,7 +180,7 @@ def _floor(parts: Parts, writer: Writer, ledger: Ledger, report: Report, source:
         ledger=ledger,
         adapter=parts.adapter,
         permits=Permits(bucket, clock),
-        slots=asyncio.Semaphore(execution.rate_limit.max_concurrency),
+        slots=Slots(execution.rate_limit.max_concurrency),
         halts=halts,
         gate=gate,
         news=News(writer, ledger, halts, report, clock),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 
 from adapters.contract import ExecutionAdapter, Wait
@@ -14,7 +13,7 @@ from streams.signal import Malformed
 from worker.gate import Gate, Pending
 from worker.halts import Halts
 from worker.news import News
-from worker.pace import Permits
+from worker.pace import Permits, Slots
 from worker.planning import Rules
 from worker.report import Report
 from worker.resolver import NotSentRetry, Resolver
@@ -32,7 +31,7 @@ class Floor:
     ledger: Ledger
     adapter: ExecutionAdapter
     permits: Permits
-    slots: asyncio.Semaphore
+    slots: Slots
     halts: Halts
     gate: Gate
     news: News

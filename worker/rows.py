@@ -6,6 +6,7 @@ Pure. Hot path: one struct and two small encodings a signal.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 import msgspec
 
@@ -62,6 +63,8 @@ class RowBuilder:
         self._tif = execution.order.tif.value
         self._prefix = adapter.order_id_prefix
         self._on_wire = adapter.batch_max == 1
+        # The value of an order in quote units; None: as the adapter was set up.
+        self.size_usd: Decimal | None = None
 
     def skip(self, signal: Signal, decision: Skip, now_ms: int) -> Reservation:
         """The row of a signal that is never sent."""
@@ -168,6 +171,7 @@ class RowBuilder:
             None,
             None,
             life_end_ms,
+            self.size_usd,
         )
 
     def _row(

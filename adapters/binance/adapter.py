@@ -15,7 +15,6 @@ from adapters.binance.anchors import Anchors
 from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
-from adapters.binance.filters import TRADING
 from adapters.binance.follow import Follower
 from adapters.binance.lookup import OUR_PREFIX, Lookup
 from adapters.binance.market import PATHS, WEIGHTS, Market
@@ -51,6 +50,7 @@ from adapters.contract import (
     SubmitResult,
     Wait,
 )
+from adapters.filters import TRADING
 from config.seams import Clock
 from config.settings import Settings
 

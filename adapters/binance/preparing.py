@@ -12,10 +12,10 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.binance.filters import SymbolRules, Wanted, align, size
-from adapters.binance.grid import product, usable
 from adapters.binance.prices import BookPrice
 from adapters.contract import Order, OrderCtx, Reject
+from adapters.filters import SymbolRules, Wanted, align, size
+from adapters.grid import product, usable
 from config.settings import OrderType
 
 # A book whose ask is more than so many times its bid says little about what the asset is worth.
@@ -48,7 +48,8 @@ def prepare(
     if ctx.order_type == OrderType.LIMIT:
         limit = ctx.price if ctx.price is not None else meets
     at = _sized_at(book, meets) if limit is None or not usable(limit) else max(limit, meets)
-    qty = ctx.qty if ctx.qty is not None else size(order_size_usd, at)
+    wanted_usd = ctx.size_usd if ctx.size_usd is not None else order_size_usd
+    qty = ctx.qty if ctx.qty is not None else size(wanted_usd, at)
     if isinstance(qty, Reject):
         return qty
     wanted = Wanted(

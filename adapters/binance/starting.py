@@ -16,7 +16,6 @@ import msgspec
 from adapters.binance import guards, wire
 from adapters.binance.asking import Trouble, ask, listens_again_ms
 from adapters.binance.client import Client
-from adapters.binance.filters import SymbolRules
 from adapters.binance.market import Market
 from adapters.binance.symbol_rules import limits_of, rules_of
 from adapters.binance.wire_exchange_info import ExchangeInfo, read_exchange_info
@@ -27,6 +26,7 @@ from adapters.binance.wire_replies import (
     read_restrictions,
 )
 from adapters.contract import StartRefusal
+from adapters.filters import SymbolRules
 from config.seams import Clock
 
 # With three of ten replies lost, one start in a million is refused.

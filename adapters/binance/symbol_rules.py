@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from adapters.binance.filters import TRADING, Band, Notional, SymbolRules
-from adapters.binance.grid import Grid, fits
 from adapters.binance.market import Market
 from adapters.binance.rate_windows import RateLimit, rate_limit
 from adapters.binance.wire_exchange_info import FilterReply, SymbolReply
 from adapters.binance.wire_exchange_info import RateLimit as RateLimitReply
 from adapters.contract import OrderSide
+from adapters.filters import TRADING, Band, Notional, SymbolRules
+from adapters.grid import Grid, fits
 
 _FILTERS = {
     "PRICE_FILTER",

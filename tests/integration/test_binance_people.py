@@ -10,12 +10,12 @@ from rig.virtual_clock import in_virtual_time
 
 from adapters.binance import people
 from adapters.binance.asking import Trouble
-from adapters.binance.filters import SymbolRules
-from adapters.binance.grid import Grid
 from adapters.binance.people import Canceled, Flattened
 from adapters.contract import Accepted, NotYet, Order
 from adapters.exchange.faults import FaultKind, FaultRule
 from adapters.exchange.terms import FUTURES_RULES
+from adapters.filters import SymbolRules
+from adapters.grid import Grid
 
 FAR = {"order_type": "limit", "price": Decimal("58000")}
 

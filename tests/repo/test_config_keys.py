@@ -17,7 +17,13 @@ CONFIG_PACKAGE = "config/"
 RULES = "config/settings.py"
 # Settings whose users come with a later capability. An entry that is used after all has to go from here.
 NOT_YET_USED = {
-    "execution.cost.": "the paper adapter assumes costs",
+    "execution.cost.": "the simulated venue assumes costs",
+    "execution.paper.": "the simulated venue",
+    "execution.precheck.": "the pre-checks",
+    "execution.throttle.": "the adaptive throttle",
+    "execution.shadow.": "the shadow adapter",
+    "execution.execlog": "the execution log",
+    "execution.log.success_share": "the sampling of success logs",
     "broker.testnet": "older files have it: config/rules.py compares it by name",
     "broker.mock_enabled": "older files have it: config/load.py warns of it by name",
 }

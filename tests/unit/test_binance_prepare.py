@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.binance import preparing
-from adapters.binance.filters import Band, Notional, SymbolRules
-from adapters.binance.grid import Grid
 from adapters.binance.preparing import Window
 from adapters.binance.prices import BookPrice
 from adapters.contract import Order, OrderCtx, Reject
+from adapters.filters import Band, Notional, SymbolRules
+from adapters.grid import Grid
 
 D = Decimal
 RULES = SymbolRules(

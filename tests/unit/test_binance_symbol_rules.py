@@ -7,13 +7,13 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.binance.filters import Aligned, Band, Notional, SymbolRules, Wanted, align
-from adapters.binance.grid import Grid
 from adapters.binance.market import Market
 from adapters.binance.rate_windows import RateLimit
 from adapters.binance.symbol_rules import limits_of, rules_of
 from adapters.binance.wire_exchange_info import ExchangeInfo, SymbolReply, read_exchange_info
 from adapters.contract import Reject
+from adapters.filters import Aligned, Band, Notional, SymbolRules, Wanted, align
+from adapters.grid import Grid
 
 D = Decimal
 

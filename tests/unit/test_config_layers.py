@@ -147,7 +147,7 @@ def test_a_safeguard_that_is_switched_on_where_nothing_enforces_it_is_told(tmp_p
     assert loaded.warnings == [
         f"execution.{key} has no effect: this version does not enforce it in mode dry_run "
         f"({tmp_path}/my.yaml line {line}; see config/defaults.yaml)"
-        for line, key in ((2, "risk.max_order_usd"), (3, "precheck.enabled"))
+        for line, key in ((2, "risk.max_order_usd"),)
     ]
 
 

@@ -7,11 +7,11 @@ from decimal import Decimal
 import pytest
 
 from adapters.binance import preparing
-from adapters.binance.filters import Notional, SymbolRules
-from adapters.binance.grid import Grid
 from adapters.binance.preparing import Window
 from adapters.binance.prices import BookPrice
 from adapters.contract import Order, OrderCtx, OrderSide, Reject
+from adapters.filters import Notional, SymbolRules
+from adapters.grid import Grid
 
 D = Decimal
 RULES = SymbolRules(

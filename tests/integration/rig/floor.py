@@ -33,7 +33,7 @@ from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
 from worker.news import News
-from worker.pace import Permits
+from worker.pace import Permits, Slots
 from worker.planning import rules_of
 from worker.pulse import Pulses
 from worker.report import Report
@@ -152,7 +152,7 @@ class Worker:
             ledger=self.ledger,
             adapter=self.adapter,
             permits=Permits(bucket, self.clock),
-            slots=asyncio.Semaphore(execution.rate_limit.max_concurrency),
+            slots=Slots(execution.rate_limit.max_concurrency),
             halts=halts,
             gate=gate,
             news=News(self.writer, self.ledger, halts, report, self.clock),

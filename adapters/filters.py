@@ -11,7 +11,8 @@ from decimal import Decimal
 
 import msgspec
 
-from adapters.binance.grid import (
+from adapters.contract import OrderSide, Reject
+from adapters.grid import (
     Grid,
     difference,
     floor_on,
@@ -21,7 +22,6 @@ from adapters.binance.grid import (
     quotient,
     usable,
 )
-from adapters.contract import OrderSide, Reject
 
 MARKET_ORDER = "MARKET"
 TRADING = "TRADING"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.binance.filters import Aligned, Band, Notional, SymbolRules, Wanted, align, size
-from adapters.binance.grid import Grid
 from adapters.contract import OrderSide, Reject
+from adapters.filters import Aligned, Band, Notional, SymbolRules, Wanted, align, size
+from adapters.grid import Grid
 
 D = Decimal
 

@@ -1,0 +1,1 @@
+"""The simulated venue: orders are filled in this process, on prices from elsewhere."""

@@ -68,7 +68,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     metrics = Metrics(symbols=execution.symbols, malformed_reasons=MALFORMED_REASONS)
     metrics.set_build(version=VERSION, mode=execution.mode.value, adapter=parts.adapter.name)
     metrics.set_rate_limit(execution.rate_limit.max_qps)
-    report = Report(metrics, parts.log, clock)
+    report = Report(metrics, parts.log, clock, success_share=execution.log.success_share)
     writer, projector = _writer_and_projector(parts, ledger, executor, metrics, pulses)
     refusal = await parts.adapter.start(StoreView(ledger, writer))
     if refusal is not None:

@@ -21,9 +21,24 @@ NO_REASON = "none"
 
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
-THROTTLE_REASONS = ("rate", "concurrency", "price", "budget", "deadline", "clock", "denied", "new_store")
+# Of signals like these only some are executed.
+SAMPLED_REASONS = ("consistency_sampled", "weak_signal_sampled")
+THROTTLE_REASONS = (
+    "rate",
+    "concurrency",
+    "price",
+    "budget",
+    "deadline",
+    "clock",
+    "denied",
+    "new_store",
+    *SAMPLED_REASONS,
+)
+# The signal's own state speaks against it.
+PRECHECK_REASONS = ("warmup", "guard_reason", "low_consistency")
 # The skips that are a denial of what would have been an order.
 PRE_DENY_REASONS = (
+    *PRECHECK_REASONS,
     "cooldown",
     "halted",
     "risk_order_usd",
@@ -47,7 +62,7 @@ SUCCESS_RATE = Family(
 )
 SUBMIT = Family("executor_submit_total", "counter", "Submissions by answer", ("result", "reason"))
 LATENCY = Family("executor_latency_seconds", "histogram", "From submit to its answer", ("result",))
-THROTTLE = Family("executor_throttle_total", "counter", "Waits for a permit", ("reason",))
+THROTTLE = Family("executor_throttle_total", "counter", "Waits, and signals left out of a crowd", ("reason",))
 RATE_LIMIT = Family(
     "executor_current_rate_limit", "gauge", "Orders per second that may leave; +Inf: no limit"
 )
@@ -169,7 +184,7 @@ class Metrics:
         self._pre_denied.add(count, reason)
 
     def throttled(self, reason: str, count: int = 1) -> None:
-        """A lane waited for a permit: `rate` or `concurrency`."""
+        """A lane waited for a permit or the venue, or a signal was left out of a crowd."""
         self._throttled.add(count, reason)
 
     def set_rate_limit(self, qps: float | None) -> None:

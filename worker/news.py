@@ -19,6 +19,7 @@ LANE_TURN_S = 0.01
 LANE_TURNS_MAX = 50
 # Orders that were told of; what is sent again is sent within minutes.
 TOLD_MAX = 16_384
+SUCCESSES = ("open", "partial", "filled")
 NEVER_AN_ORDER = (State.REJECTED, State.SKIPPED)
 
 
@@ -105,13 +106,14 @@ class News:
         if receipt.refused:
             return False
         self._report.committed(share, receipt)
-        self._report.log.event(
-            f"order_{update.state}",
-            row=move.row_id,
-            client_order_id=update.client_order_id,
-            qty=update.filled_qty,
-            price=update.average_price,
-        )
+        if update.state not in SUCCESSES or self._report.tells_success(update.client_order_id):
+            self._report.log.event(
+                f"order_{update.state}",
+                row=move.row_id,
+                client_order_id=update.client_order_id,
+                qty=update.filled_qty,
+                price=update.average_price,
+            )
         return True
 
     async def _after_the_end(self, row_id: int, before: State, update: OrderUpdate) -> bool:

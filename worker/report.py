@@ -4,18 +4,43 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
 
 from adapters.contract import Accepted, NotSent, Rejected, SubmitResult, Unknown
 from config.seams import Clock
 from store.lifecycle import TERMINAL_STATES, State, may_move, status_of
-from store.records import Receipt, Reservation, Share
+from store.records import Move, Receipt, Reservation, Share
+from streams.signal import Record, Signal
 from worker.gate import Pending
 from worker.logs import Log
-from worker.metrics import NO_REASON, PRE_DENY_REASONS, Metrics
+from worker.metrics import NO_REASON, PRE_DENY_REASONS, PRECHECK_REASONS, SAMPLED_REASONS, Metrics
 from worker.planning import Skip
 
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
+_HASHES = 1 << 32
+
+
+@dataclass(slots=True)
+class Flow:
+    """What has come through since the start, for those who set the pace by it.
+
+    `regimes` counts signals by the market regime that they name; None: nobody asks.
+    """
+
+    eligible: int = 0
+    denied: int = 0
+    signals: int = 0
+    regimes: Counter[str | None] | None = None
+
+    def read(self, records: Sequence[Record]) -> None:
+        """A lane has read these."""
+        if self.regimes is None:
+            return
+        found = [record.regime for record in records if isinstance(record, Signal)]
+        self.signals += len(found)
+        self.regimes.update(found)
 
 
 # What only the venue's own words lead to.
@@ -25,12 +50,18 @@ VENUE_STATES = (State.OPEN, State.PARTIAL, State.FILLED, State.CANCELED, State.E
 class Report:
     """Counts and tells; never decides, never waits."""
 
-    def __init__(self, metrics: Metrics, log: Log, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, log: Log, clock: Clock, *, success_share: float = 1.0) -> None:
         self.metrics = metrics
         self.log = log
+        self.flow = Flow()
+        self._success_share = success_share
         self.last_lag_ms = 0
         self.in_flight = 0
         self._clock = clock
+
+    def tells_success(self, client_order_id: str) -> bool:
+        """Whether the success of this order gets a line: a share of them, the same ones at every step."""
+        return self.log.shows_debug or crc32(client_order_id.encode()) < self._success_share * _HASHES
 
     def committed(self, share: Share, receipt: Receipt) -> None:
         """Count what a commit made durable."""
@@ -47,14 +78,10 @@ class Report:
             and (move.row_id, move.after) not in refused
         ]
         results.update(status_of(move.after, has_fills=move.has_fills) for move in moved)
-        denied = Counter([row.error_code for row in new])
-        denied.update([move.error_code for move in moved])
-        for reason in PRE_DENY_REASONS:
-            if denied[reason]:
-                metrics.pre_denied(reason, denied[reason])
         for status, count in results.items():
             if status != "pending":
                 metrics.results(status, count)
+        self._count_codes(new, moved, limited=len(receipt.limited))
         if new:
             metrics.signals_read(share.symbol, len(new))
             now_ms = self._clock.wall_ms()
@@ -69,6 +96,21 @@ class Report:
             metrics.malformed(reason, count)
         metrics.dead_letters(receipt.dead_letters)
         self._tell_faults(share, receipt)
+
+    def _count_codes(self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: int) -> None:
+        """Denials by reason; and of the signals that would have been orders, how many were denied."""
+        codes = Counter([row.error_code for row in new])
+        refused = limited + sum(codes[reason] for reason in PRECHECK_REASONS)
+        self.flow.denied += refused
+        self.flow.eligible += sum(1 for row in new if row.state is not State.SKIPPED)
+        self.flow.eligible += refused + sum(codes[reason] for reason in SAMPLED_REASONS)
+        codes.update([move.error_code for move in moved])
+        for reason in PRE_DENY_REASONS:
+            if codes[reason]:
+                self.metrics.pre_denied(reason, codes[reason])
+        for reason in SAMPLED_REASONS:
+            if codes[reason]:
+                self.metrics.throttled(reason, codes[reason])
 
     def _skipped(self, new: Sequence[Reservation]) -> None:
         """Tell each skip, where every line is wanted."""
@@ -189,7 +231,8 @@ class Burst:
         }
         match result:
             case Accepted(update=update):
-                log.event(f"order_{update.state}", **fields, took_ms=latency_ms)
+                if self._report.tells_success(order.client_order_id):
+                    log.event(f"order_{update.state}", **fields, took_ms=latency_ms)
             case Rejected():
                 log.warning("order_rejected", **fields, code=result.code, why=result.text)
             case NotSent():

@@ -23,7 +23,6 @@ NOT_YET_USED = {
     "execution.throttle.": "the adaptive throttle",
     "execution.shadow.": "the shadow adapter",
     "execution.execlog": "the execution log",
-    "execution.log.success_share": "the sampling of success logs",
     "broker.testnet": "older files have it: config/rules.py compares it by name",
     "broker.mock_enabled": "older files have it: config/load.py warns of it by name",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -33,6 +33,14 @@ class Flow:
     denied: int = 0
     signals: int = 0
     regimes: Counter[str | None] | None = None
+
+    def count_regimes(self) -> None:
+        """From now on somebody asks."""
+        self.regimes = Counter()
+
+    def active(self, regimes: Collection[str]) -> int:
+        """How many of the signals named one of these regimes."""
+        return 0 if self.regimes is None else sum(self.regimes[regime] for regime in regimes)
 
     def read(self, records: Sequence[Record]) -> None:
         """A lane has read these."""

@@ -235,7 +235,9 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def gathered(output: Path, feed: Path, journal: Path) -> Evidence:
-    """All that was left behind, after everybody has stopped."""
+    """All that was left behind, after everybody has stopped; raises DrillError when no worker ever began."""
+    if not (output / "executions" / "executions.db").exists():
+        raise DrillError(f"no worker ever made a store in {output}: read the worker logs beside it")
     with closing(_opened(output)) as store:
         alarms = [f"halt of {row['scope'] or 'all'}: {row['why']}" for row in store.execute(HALTS)]
         alarms += [f"late fill of row {row['execution_id']}" for row in store.execute(LATE_FILLS)]

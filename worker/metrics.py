@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 from worker.tallies import BatchHistogram, Family, Tally, histogram_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ NO_REASON = "none"
 
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
-# Of signals like these only some are executed.
-SAMPLED_REASONS = ("consistency_sampled", "weak_signal_sampled")
 THROTTLE_REASONS = (
     "rate",
     "concurrency",
@@ -32,13 +31,11 @@ THROTTLE_REASONS = (
     "clock",
     "denied",
     "new_store",
-    *SAMPLED_REASONS,
+    *SAMPLED_CODES,
 )
-# The signal's own state speaks against it.
-PRECHECK_REASONS = ("warmup", "guard_reason", "low_consistency")
 # The skips that are a denial of what would have been an order.
 PRE_DENY_REASONS = (
-    *PRECHECK_REASONS,
+    *PRE_DENY_CODES,
     "cooldown",
     "halted",
     "risk_order_usd",

@@ -12,6 +12,7 @@ import msgspec
 
 from config.settings import Execution
 from streams.signal import Signal
+from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES, PrecheckRules, precheck, precheck_rules
 
 Side = Literal["long", "short"]
 
@@ -27,6 +28,8 @@ SKIP_CODES = (
     "expired",
     "flat",
     "below_threshold",
+    *PRE_DENY_CODES,
+    *SAMPLED_CODES,
     "cooldown",
     "halted",
     "id_reused",
@@ -38,12 +41,16 @@ SKIP_CODES = (
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """The part of the settings that decides. `max_age_ms` None: neither age nor expiry is looked at."""
+    """The part of the settings that decides.
+
+    `max_age_ms` None: neither age nor expiry is looked at; `precheck` None: nor is the signal's own state.
+    """
 
     long_score_threshold: float
     short_score_threshold: float
     max_age_ms: int | None
     refuse_future: bool
+    precheck: PrecheckRules | None = None
 
 
 class Eligible(msgspec.Struct, frozen=True):
@@ -77,6 +84,7 @@ def rules_of(execution: Execution) -> Rules:
         short_score_threshold=execution.business.short_score_threshold,
         max_age_ms=execution.max_age_ms,
         refuse_future=execution.mode.touches_exchange,
+        precheck=precheck_rules(execution),
     )
 
 
@@ -94,6 +102,8 @@ def plan(signal: Signal, rules: Rules, *, now_ms: int, last_order_ts_ms: int, ha
     side = _side(signal, rules)
     if isinstance(side, Skip):
         return side
+    if rules.precheck is not None and (denial := precheck(signal, rules.precheck)) is not None:
+        return Skip(denial.code, denial.text)
     if signal.cooldown_ms > 0 and 0 <= signal.ts_ms - last_order_ts_ms < signal.cooldown_ms:
         since_ms = signal.ts_ms - last_order_ts_ms
         return Skip("cooldown", f"{since_ms} ms after the last order, cooldown {signal.cooldown_ms} ms")

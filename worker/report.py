@@ -14,8 +14,9 @@ from store.records import Move, Receipt, Reservation, Share
 from streams.signal import Record, Signal
 from worker.gate import Pending
 from worker.logs import Log
-from worker.metrics import NO_REASON, PRE_DENY_REASONS, PRECHECK_REASONS, SAMPLED_REASONS, Metrics
+from worker.metrics import NO_REASON, PRE_DENY_REASONS, Metrics
 from worker.planning import Skip
+from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
@@ -108,15 +109,15 @@ class Report:
     def _count_codes(self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: int) -> None:
         """Denials by reason; and of the signals that would have been orders, how many were denied."""
         codes = Counter([row.error_code for row in new])
-        refused = limited + sum(codes[reason] for reason in PRECHECK_REASONS)
+        refused = limited + sum(codes[reason] for reason in PRE_DENY_CODES)
         self.flow.denied += refused
         self.flow.eligible += sum(1 for row in new if row.state is not State.SKIPPED)
-        self.flow.eligible += refused + sum(codes[reason] for reason in SAMPLED_REASONS)
+        self.flow.eligible += refused + sum(codes[reason] for reason in SAMPLED_CODES)
         codes.update([move.error_code for move in moved])
         for reason in PRE_DENY_REASONS:
             if codes[reason]:
                 self.metrics.pre_denied(reason, codes[reason])
-        for reason in SAMPLED_REASONS:
+        for reason in SAMPLED_CODES:
             if codes[reason]:
                 self.metrics.throttled(reason, codes[reason])
 

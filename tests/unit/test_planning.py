@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.settings import Execution, Mode
+from config.settings import Execution, Mode, Precheck
 from streams.signal import Place, Signal
 from worker.planning import (
     SKIP_CODES,
@@ -24,9 +24,16 @@ from worker.planning import (
     plan,
     rules_of,
 )
+from worker.precheck import precheck_rules
 
 NOW_MS = 1_700_000_000_000
-STRICT = Rules(long_score_threshold=0.5, short_score_threshold=-0.5, max_age_ms=60_000, refuse_future=True)
+STRICT = Rules(
+    long_score_threshold=0.5,
+    short_score_threshold=-0.5,
+    max_age_ms=60_000,
+    refuse_future=True,
+    precheck=precheck_rules(Execution(precheck=Precheck(enabled=True, keep_one_in=10_000))),
+)
 LOOSE = Rules(long_score_threshold=0.5, short_score_threshold=-0.5, max_age_ms=None, refuse_future=False)
 
 
@@ -62,6 +69,11 @@ LADDER: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("long", {}, {}),
     ("halted", {}, {"halted": True}),
     ("cooldown", {"cooldown_ms": 1_000}, {"last_ms": NOW_MS - 999}),
+    ("weak_signal_sampled", {"weak_signal_throttle": True}, {}),
+    ("consistency_sampled", {"consistency": 0.19}, {}),
+    ("low_consistency", {"consistency": 0.14}, {}),
+    ("guard_reason", {"guard_reason": "low_consistency, spread_too_wide"}, {}),
+    ("warmup", {"warmup": True}, {}),
     ("below_threshold", {"score": 0.1}, {}),
     ("flat", {"side_hint": "flat"}, {}),
     ("expired", {"ts_ms": NOW_MS - 60_001}, {}),
@@ -155,6 +167,15 @@ def test_the_shorter_of_staleness_and_expiry_ends_a_life(
     else:
         assert code_of(decide(one, rules, now_ms=NOW_MS + life_ms)) == "long"
         assert code_of(decide(one, rules, now_ms=NOW_MS + life_ms + 1)) == "expired"
+
+
+def test_pre_checks_are_on_for_testnet_and_live_and_off_elsewhere() -> None:
+    assert {mode: rules_of(Execution(mode=mode)).precheck is not None for mode in Mode} == {
+        Mode.DRY_RUN: False,
+        Mode.PAPER: False,
+        Mode.TESTNET: True,
+        Mode.LIVE: True,
+    }
 
 
 def test_staleness_is_a_minute_on_testnet_and_live_and_off_elsewhere() -> None:

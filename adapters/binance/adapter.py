@@ -16,7 +16,7 @@ from adapters.binance.asking import Trouble, judged, listens_again_ms
 from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
 from adapters.binance.follow import Follower
-from adapters.binance.lookup import OUR_PREFIX, Lookup
+from adapters.binance.lookup import Lookup
 from adapters.binance.market import PATHS, WEIGHTS, Market
 from adapters.binance.preparing import Window
 from adapters.binance.prices import Prices, ask_books
@@ -100,7 +100,13 @@ class BinanceAdapter:
             max_age_ms=settings.execution.order.price_max_age_ms,
         )
         self._follower = Follower(
-            client, transport, client.market, settings.broker, clock, has_stream=has_stream
+            client,
+            transport,
+            client.market,
+            settings.broker,
+            clock,
+            has_stream=has_stream,
+            prefix=about.prefix,
         )
         self._upkeep = Upkeep(client, clock, about.symbols, self._prices, deadline)
         self._lookup: Lookup | None = None
@@ -189,6 +195,7 @@ class BinanceAdapter:
             clock=self._clock,
             sighted=self._follower.sighted,
             anchors=anchors,
+            prefix=self._about.prefix,
         )
         self._follower.start()
         more = () if anchors is None else (anchors.run(view.keep),)
@@ -274,12 +281,12 @@ class BinanceAdapter:
 
     async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder] | NotYet:
         """All orders of ours since `since_ms` (host's wall clock), or not yet: never a part of them."""
-        found = await account.past(self._client, symbol, since_ms + self.clock_offset_ms, is_ours)
+        found = await account.past(self._client, symbol, since_ms + self.clock_offset_ms, self._about.is_ours)
         return self._not_yet(found) if isinstance(found, Trouble) else found
 
     async def open_orders(self, symbol: str) -> Sequence[PastOrder] | NotYet:
         """Orders of ours that still work."""
-        found = await account.working(self._client, symbol, is_ours)
+        found = await account.working(self._client, symbol, self._about.is_ours)
         return self._not_yet(found) if isinstance(found, Trouble) else found
 
     async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill] | NotYet:
@@ -388,8 +395,3 @@ class BinanceAdapter:
             self.denied = guards.denied_at_work(self._about.host, text, self._about.key_name)
             if self.on_denied is not None:
                 self.on_denied(self.denied)
-
-
-def is_ours(client_order_id: str) -> bool:
-    """True for the orders of signals, whose ids begin with our prefix."""
-    return client_order_id.startswith(OUR_PREFIX)

@@ -14,6 +14,7 @@ from adapters.binance.budget import FUTURES_LIMITS, SPOT_LIMITS, Budget
 from adapters.binance.client import Client
 from adapters.binance.credentials import Credentials, CredentialsError
 from adapters.binance.exchange_clock import ExchangeClock
+from adapters.binance.lookup import OUR_PREFIX
 from adapters.binance.market import WEIGHTS, Hosts, Market, hosts_of, is_loopback, loopback_hosts
 from adapters.binance.signing import Signer, SigningKeyError, signer_of
 from adapters.binance.starting import Account, know_the_clock, know_the_key
@@ -75,10 +76,12 @@ def open_binance(
     *,
     transport: Transport | None = None,
     neighbour: Transport | None = None,
+    prefix: str = OUR_PREFIX,
 ) -> BinanceAdapter:
     """The adapter of `broker.name` in the configured mode.
 
-    `transport` replaces the wire in tests, `neighbour` the one to the host that tells the rights of a key.
+    `transport` replaces the wire in tests, `neighbour` the one to the host that tells the rights of a key;
+    `prefix` begins every client order id of ours on that account.
 
     Raises CredentialsError when the secret is no key that can sign.
     """
@@ -88,7 +91,7 @@ def open_binance(
     wire = transport if transport is not None else _wire(settings, clock, hosts.rest_url, hosts.stream_url)
     deadline = KeptDeadline()
     client = _client(settings, market, wire, signer, clock, deadline)
-    about = Account(_name(hosts.rest_url), credentials.origin, settings.execution.symbols)
+    about = Account(_name(hosts.rest_url), credentials.origin, settings.execution.symbols, prefix)
     return BinanceAdapter(
         settings,
         client,

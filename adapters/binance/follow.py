@@ -48,6 +48,7 @@ class Follower:
         clock: Clock,
         *,
         has_stream: bool,
+        prefix: str = OUR_PREFIX,
     ) -> None:
         self._client = client
         self._market = market
@@ -55,7 +56,7 @@ class Follower:
         self._questions = Questions(client, market, urgent=False)
         self._poll_s = broker.settle_poll_ms / 1_000
         self._send_window_ms = broker.send_window_ms
-        self._followed = Followed(OUR_PREFIX)
+        self._followed = Followed(prefix)
         self._stream = (
             UserStream(client, transport, clock, hear=self._hear, gap=self._ask_all) if has_stream else None
         )

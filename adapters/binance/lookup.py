@@ -90,6 +90,7 @@ class Lookup:
         clock: Clock,
         sighted: Sightings = nothing_sighted,
         anchors: Anchors | None = None,
+        prefix: str = OUR_PREFIX,
     ) -> None:
         self._client = client
         self._questions = Questions(client, market, urgent=True)
@@ -98,6 +99,7 @@ class Lookup:
         self._sighted = sighted
         self._anchors = anchors
         self._clock = clock
+        self._prefix = prefix
         self._send_window_ms = broker.send_window_ms
         self._numbers = AbsenceNumbers(
             margin_ms=broker.absence_margin_ms,
@@ -273,7 +275,7 @@ class Lookup:
     ) -> tuple[str, ...]:
         """Trades without an order, and orders with an id of ours that the ledger does not know."""
         ours = {
-            fact.client_order_id for fact in orders.values() if fact.client_order_id.startswith(OUR_PREFIX)
+            fact.client_order_id for fact in orders.values() if fact.client_order_id.startswith(self._prefix)
         }
         unknown = ours - await self._view.known(ours)
         orphans = sorted({trade.order_id for trade in trades} - orders.keys())

@@ -16,6 +16,7 @@ import msgspec
 from adapters.binance import guards, wire
 from adapters.binance.asking import Trouble, ask, listens_again_ms
 from adapters.binance.client import Client
+from adapters.binance.lookup import OUR_PREFIX
 from adapters.binance.market import Market
 from adapters.binance.symbol_rules import limits_of, rules_of
 from adapters.binance.wire_exchange_info import ExchangeInfo, read_exchange_info
@@ -44,11 +45,19 @@ T = TypeVar("T")
 
 
 class Account(msgspec.Struct, frozen=True):
-    """Whose account is looked at. `host` is the venue's name, `key_name` where the key was found."""
+    """Whose account is looked at. `host` is the venue's name, `key_name` where the key was found.
+
+    `prefix` begins every client order id of ours there.
+    """
 
     host: str
     key_name: str
     symbols: tuple[str, ...]
+    prefix: str = OUR_PREFIX
+
+    def is_ours(self, client_order_id: str) -> bool:
+        """True for the orders of signals, whose ids begin with our prefix."""
+        return client_order_id.startswith(self.prefix)
 
 
 class Rules(msgspec.Struct, frozen=True):

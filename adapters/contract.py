@@ -60,7 +60,8 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     `send_before_ms` (exchange clock) is the latest time stamp it may be signed with, `recv_window_ms`
     how long after that the venue may still take it; None where the venue has no such fence.
     `intent_price` is the book price it was sized with, and is not sent. `rounding_diff` is what alignment
-    took away: wanted minus sent, as {"price_diff", "qty_diff"} in decimal text.
+    took away: wanted minus sent, as {"price_diff", "qty_diff"} in decimal text. `event_ts_ms` is the
+    time of its signal, for a venue whose prices are looked up by it; it is not sent either.
     """
 
     client_order_id: str
@@ -77,6 +78,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     intent_price: Decimal | None = None
     rounding_diff: dict[str, str] | None = None
     reduce_only: bool = False
+    event_ts_ms: int | None = None
 
 
 class Reject(msgspec.Struct, frozen=True):

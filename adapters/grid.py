@@ -62,6 +62,16 @@ def difference(wanted: Decimal, sent: Decimal) -> str:
     return plain(_EXACT.subtract(wanted, sent))
 
 
+def exact_sum(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum."""
+    return _EXACT.add(one, other)
+
+
+def exact_difference(wanted: Decimal, sent: Decimal) -> Decimal:
+    """Wanted minus sent, exactly."""
+    return _EXACT.subtract(wanted, sent)
+
+
 def product(one: Decimal, other: Decimal) -> Decimal:
     """The exact product."""
     return _EXACT.multiply(one, other)

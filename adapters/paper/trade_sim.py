@@ -1,0 +1,354 @@
+"""TradeSim: the simulated venue itself. Takes orders, fills them on quotes that it is given, keeps positions.
+
+Pure. What happens is decided first (`decide…`, which changes nothing) and becomes true when its fact is
+applied; who keeps a journal writes the fact in between. The same seed and order meet the same fate in any
+order of calls.
+
+A limit order that must fill at once (IOC, FOK) and does not cross is taken and has expired, with the reason
+`no_fill_after_retries`: that is what an exchange does with one, and unlike a rejection it leaves an order
+behind which can be asked about. FOK and IOC are alike, because a quote has no depth: what crosses is filled
+whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Literal, assert_never
+
+import msgspec
+
+from adapters.contract import (
+    Accepted,
+    AmendResult,
+    CancelResult,
+    Order,
+    OrderCtx,
+    OrderUpdate,
+    Reject,
+    Rejected,
+    SubmitResult,
+    Unknown,
+)
+from adapters.costs import CostModel
+from adapters.filters import SymbolRules, Wanted, align
+from adapters.grid import exact_difference, exact_sum, plain, product, usable
+from adapters.paper.dice import Dice, gaps_ms, split
+from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Part, Placed
+from adapters.paper.positions import Position
+from adapters.paper.quotes import NoQuote, Quote
+from adapters.paper.sizing import sized
+from adapters.paper.terms import Terms
+from adapters.paper.venue_orders import VenueOrder
+
+AT_ONCE = ("IOC", "FOK")
+NO_FILL = "no_fill_after_retries"
+ANSWER_LOST = "the simulated venue's answer got lost"
+_ONE = Decimal(1)
+_PER_BASIS_POINT = Decimal("0.0001")
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The order never reached the venue, and nobody was told so."""
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """The answer to one placement, and what else became of the order, in order of time.
+
+    `later` are the parts that fill after the first. Where the answer got lost but the order did not, all of
+    it is there.
+    """
+
+    answer: SubmitResult
+    later: tuple[OrderUpdate, ...] = ()
+
+
+class TradeSim:
+    """One venue. `rules` and `costs` are as on the exchange that it stands for."""
+
+    def __init__(self, terms: Terms, costs: CostModel, rules: Mapping[str, SymbolRules]) -> None:
+        self.orders: dict[str, VenueOrder] = {}
+        self.positions: dict[str, Position] = {}
+        self._terms = terms
+        self._costs = costs
+        self._rules = rules
+        self._dice = Dice(terms.seed)
+        self._working: dict[str, dict[str, VenueOrder]] = {}
+        self._lost_once: set[str] = set()
+        self._number = 0
+
+    def prepare(self, ctx: OrderCtx, quote: Quote | NoQuote, size_usd: Decimal) -> Order | Reject:
+        """The order as it will be placed, or why there will be none; changes nothing.
+
+        `size_usd` is its value in quote units where `ctx` names neither quantity nor value.
+        """
+        if isinstance(quote, NoQuote):
+            return Reject(quote.code, quote.text)
+        rules = self._rules.get(ctx.symbol)
+        if rules is None:
+            return Reject(
+                "no_symbol_rules",
+                f"{ctx.symbol} has no trading rules here: name a file that has them in"
+                " execution.paper.rules_file",
+            )
+        order = sized(ctx, rules, quote, size_usd=size_usd)
+        if isinstance(order, Reject):
+            return order
+        return self._too_wide(order, quote) or order
+
+    def _too_wide(self, order: Order, quote: Quote) -> Reject | None:
+        """Whether the slippage that is assumed for the order is more than anyone would take."""
+        most = self._terms.slippage_bps_max
+        if quote.is_book or not crosses(order, quote):
+            return None
+        slippage_bps = self._slippage_bps(order, quote)
+        if most is not None and slippage_bps > most:
+            return Reject(
+                "slippage_too_wide",
+                f"the assumed slippage is {plain(slippage_bps)} bps, at most {plain(most)} are allowed"
+                " (execution.paper.slippage_bps_max)",
+            )
+        if not usable(_worse(order.side, _met(order, quote), slippage_bps)):
+            return Reject(
+                "slippage_too_wide", f"the assumed slippage is {plain(slippage_bps)} bps, which is all of it"
+            )
+        return None
+
+    def latency_ms(self, client_order_id: str) -> int:
+        """How long the venue takes over this order."""
+        terms = self._terms
+        if not terms.latency_jitter_ms:
+            return terms.latency_ms
+        return terms.latency_ms + self._dice.pick(terms.latency_jitter_ms + 1, client_order_id, "latency")
+
+    def place(self, order: Order, quote: Quote, now_ms: int) -> Outcome:
+        """Take the order, or refuse it. `quote` is the last look at the price that it gets at once."""
+        decided = self.decide(order, quote, now_ms)
+        if isinstance(decided, Placed):
+            self.apply(decided)
+        return self.outcome(order, decided)
+
+    def decide(self, order: Order, quote: Quote, now_ms: int) -> Placed | Rejected | Lost:
+        """What becomes of a placement; nothing is true before `apply`."""
+        order_id = order.client_order_id
+        if order_id in self.orders:
+            return Rejected("duplicate_order", f"the venue has an order {order_id} already")
+        terms = self._terms
+        if terms.error_share and self._dice.hits(terms.error_share, order_id, "error"):
+            return Rejected("venue_error", "the simulated venue refuses a share of all orders, as configured")
+        if self._answer_is_lost(order) and not self._reaches(order_id):
+            return Lost()
+        if refusal := self._too_wide(order, quote):
+            return Rejected(refusal.code, refusal.text)
+        if crosses(order, quote):
+            parts = self._parts(order, order.qty, self._taker_price(order, quote), now_ms, maker=False)
+            return Placed(self._number + 1, now_ms, order, parts)
+        end = End(now_ms, "expired", NO_FILL) if order.tif in AT_ONCE else None
+        return Placed(self._number + 1, now_ms, order, (), end)
+
+    def outcome(self, order: Order, decided: Placed | Rejected | Lost) -> Outcome:
+        """The answer to what was decided (and, where it was placed, applied); an answer gets lost once."""
+        match decided:
+            case Rejected():
+                return Outcome(decided)
+            case Lost():
+                self._lost_once.add(order.client_order_id)
+                return Outcome(Unknown(ANSWER_LOST))
+            case Placed():
+                updates = self.orders[order.client_order_id].updates()
+                if self._answer_is_lost(order):
+                    return Outcome(Unknown(ANSWER_LOST), updates)
+                answer = Accepted(updates[0], sent_ts_ms=decided.at_ms, ack_ts_ms=decided.at_ms)
+                return Outcome(answer, updates[1:])
+            case _:
+                assert_never(decided)
+
+    def _answer_is_lost(self, order: Order) -> bool:
+        share = self._terms.timeouts.get(order.symbol, 0.0) if self._terms.timeouts else 0.0
+        if not share or order.client_order_id in self._lost_once:
+            return False
+        return self._dice.hits(share, order.client_order_id, "timeout")
+
+    def _reaches(self, client_order_id: str) -> bool:
+        """Of the orders whose answer is lost, whether this one was accepted all the same: every other is."""
+        return self._dice.hits(0.5, client_order_id, "reaches")
+
+    def apply(self, fact: Fact) -> VenueOrder:
+        """Make a fact true: one that was just decided, or one of a former run, in their order."""
+        match fact:
+            case Placed():
+                order = VenueOrder(fact.number, fact.at_ms, fact.order)
+                self.orders[fact.order.client_order_id] = order
+                self._number = max(self._number, fact.number)
+                order.end = fact.end
+                self._fill(order, fact.parts)
+            case Filled():
+                order = self.orders[fact.client_order_id]
+                self._fill(order, fact.parts)
+            case Amended():
+                order = self.orders[fact.client_order_id]
+                order.qty, order.price = fact.qty, fact.price
+            case Ended():
+                order = self.orders[fact.client_order_id]
+                order.end = fact.end
+            case _:
+                assert_never(fact)
+        self._keep_in_view(order)
+        return order
+
+    def _fill(self, order: VenueOrder, parts: tuple[Part, ...]) -> None:
+        if not parts:
+            return
+        order.fill(parts)
+        position = self.positions.setdefault(order.order.symbol, Position())
+        for part in parts:
+            position.fill(order.order.side, part.qty, part.price, part.fee)
+
+    def _keep_in_view(self, order: VenueOrder) -> None:
+        symbol, order_id = order.order.symbol, order.order.client_order_id
+        if order.works:
+            self._working.setdefault(symbol, {})[order_id] = order
+        elif symbol in self._working:
+            self._working[symbol].pop(order_id, None)
+            if not self._working[symbol]:
+                del self._working[symbol]
+
+    def working(self, symbol: str) -> Sequence[VenueOrder]:
+        """The orders of a symbol that may still fill, oldest first."""
+        return tuple(self._working.get(symbol, {}).values())
+
+    @property
+    def symbols_working(self) -> Sequence[str]:
+        """The symbols that have such orders."""
+        return tuple(self._working)
+
+    def look(self, symbol: str, quote: Quote, now_ms: int) -> tuple[OrderUpdate, ...]:
+        """Fill the resting orders that this quote crosses; what there is to tell, in order of time."""
+        told: list[OrderUpdate] = []
+        for fact in self.decide_look(symbol, quote, now_ms):
+            first = len(self.orders[fact.client_order_id].parts)
+            told.extend(self.apply(fact).updates(first))
+        return tuple(sorted(told, key=lambda update: update.event_ms or 0))
+
+    def decide_look(self, symbol: str, quote: Quote, now_ms: int) -> Sequence[Filled]:
+        """Which resting orders this quote fills, at their own price; nothing is true before `apply`."""
+        if symbol not in self._working:
+            return ()
+        found = []
+        for order in self._working[symbol].values():
+            price = order.price
+            if price is None or not _reached(order.order.side, price, quote):
+                continue
+            parts = self._parts(order.order, order.left, price, now_ms, maker=True)
+            found.append(Filled(order.order.client_order_id, parts))
+        return found
+
+    def cancel(self, client_order_id: str, now_ms: int) -> CancelResult:
+        """Let the order stop working."""
+        decided = self.decide_cancel(client_order_id, now_ms)
+        if isinstance(decided, Ended):
+            self.apply(decided)
+            return CancelResult(done=True)
+        return decided
+
+    def decide_cancel(self, client_order_id: str, now_ms: int) -> Ended | CancelResult:
+        """What a cancellation does; nothing is true before `apply`."""
+        order = self.orders.get(client_order_id)
+        if order is None:
+            return CancelResult(done=False, text=f"the venue has no order {client_order_id}")
+        if not order.works:
+            return CancelResult(done=True, text=f"the order is {order.update().state} already")
+        return Ended(client_order_id, End(now_ms, "canceled", "canceled on request"))
+
+    def amend(self, client_order_id: str, qty: Decimal, price: Decimal, now_ms: int) -> AmendResult:
+        """Give a resting limit order a new quantity and price."""
+        decided = self.decide_amend(client_order_id, qty, price, now_ms)
+        if isinstance(decided, Amended):
+            self.apply(decided)
+            return AmendResult(done=True)
+        return decided
+
+    def decide_amend(
+        self, client_order_id: str, qty: Decimal, price: Decimal, now_ms: int
+    ) -> Amended | AmendResult:
+        """What a change does; nothing is true before `apply`. Numbers that are off the grid are refused."""
+        order = self.orders.get(client_order_id)
+        if order is None:
+            return AmendResult(done=False, text=f"the venue has no order {client_order_id}")
+        if not order.works:
+            return AmendResult(done=False, text=f"the order is {order.update().state} already")
+        terms, rules = order.order, self._rules.get(order.order.symbol)
+        if rules is None or order.price is None:
+            return AmendResult(done=False, text="only a limit order of a symbol with rules can be changed")
+        aligned = align(rules, Wanted(terms.side, terms.order_type, terms.tif, qty, price))
+        if isinstance(aligned, Reject):
+            return AmendResult(done=False, text=aligned.text)
+        if aligned.rounding_diff is not None or aligned.price is None:
+            return AmendResult(done=False, text=f"{qty} at {price} is not on the grid of {terms.symbol}")
+        if aligned.qty <= order.filled_qty:
+            filled = plain(order.filled_qty)
+            return AmendResult(done=False, text=f"{filled} of it are filled, the quantity must be above that")
+        return Amended(client_order_id, now_ms, aligned.qty, aligned.price)
+
+    def _parts(
+        self, order: Order, qty: Decimal, price: Decimal, now_ms: int, *, maker: bool
+    ) -> tuple[Part, ...]:
+        """The trades that fill `qty`: one, or for a share of the orders several, a few ms apart."""
+        fee_rate = product(
+            self._costs.costs(notional=product(qty, price), maker=maker).fee_bps, _PER_BASIS_POINT
+        )
+        terms, order_id = self._terms, order.client_order_id
+        if not terms.partial_share or not self._dice.hits(terms.partial_share, order_id, "partial"):
+            return (Part(now_ms, qty, price, product(product(qty, price), fee_rate), maker),)
+        quantities = self._quantities(order, qty)
+        return tuple(
+            Part(now_ms + gap_ms, some, price, product(product(some, price), fee_rate), maker)
+            for some, gap_ms in zip(quantities, gaps_ms(len(quantities), self._dice, order_id), strict=True)
+        )
+
+    def _quantities(self, order: Order, qty: Decimal) -> list[Decimal]:
+        """`qty` in parts of whole steps; what is no whole step goes with the last."""
+        rules = self._rules.get(order.symbol)
+        step = rules.lot.step if rules is not None and rules.lot.step else _ONE
+        units = int(qty // step)
+        if units < 2:
+            return [qty]
+        quantities = [
+            product(Decimal(part), step) for part in split(units, self._dice, order.client_order_id)
+        ]
+        rest = qty
+        for some in quantities[:-1]:
+            rest = exact_difference(rest, some)
+        return [*quantities[:-1], rest]
+
+    def _slippage_bps(self, order: Order, quote: Quote) -> Decimal:
+        return self._costs.costs(notional=product(order.qty, _met(order, quote)), maker=False).slippage_bps
+
+    def _taker_price(self, order: Order, quote: Quote) -> Decimal:
+        """The price met, and what the market would move against us where it says nothing of that itself."""
+        meets = _met(order, quote)
+        if quote.is_book:
+            return meets
+        price = _worse(order.side, meets, self._slippage_bps(order, quote))
+        if order.price is None:
+            return price
+        # Never worse than the order allows.
+        return min(price, order.price) if order.side == "buy" else max(price, order.price)
+
+
+def crosses(order: Order, quote: Quote) -> bool:
+    """Whether an order fills at once on this quote."""
+    return order.price is None or _reached(order.side, order.price, quote)
+
+
+def _reached(side: Literal["buy", "sell"], price: Decimal, quote: Quote) -> bool:
+    return quote.ask <= price if side == "buy" else quote.bid >= price
+
+
+def _met(order: Order, quote: Quote) -> Decimal:
+    return quote.ask if order.side == "buy" else quote.bid
+
+
+def _worse(side: Literal["buy", "sell"], price: Decimal, slippage_bps: Decimal) -> Decimal:
+    moved = product(slippage_bps, _PER_BASIS_POINT)
+    return product(price, exact_sum(_ONE, moved if side == "buy" else -moved))

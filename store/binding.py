@@ -127,7 +127,8 @@ def event_values(move: Move, now_ms: int) -> tuple[object, ...]:
     """The values of the event that tells of a step. A late fill comes after the outcome was final."""
     final = int(move.after in TERMINAL_STATES and not move.late)
     reason = move.reason or move.error_code
-    return (move.row_id, now_ms, _WORDS[move.before], _WORDS[move.after], final, reason)
+    words = (_WORDS[move.before], _WORDS[move.after])
+    return (move.row_id, now_ms, *words, final, reason, move.qty, move.price)
 
 
 def slices(count: int, size_max: int) -> Iterable[tuple[int, int]]:

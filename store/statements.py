@@ -66,7 +66,7 @@ INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason)
 SELECT id, ?, NULL, state, exec_ts_ms IS NOT NULL, error_code FROM executions WHERE id >= ? ORDER BY id
 """
 
-EVENT_VALUES = 6
+EVENT_VALUES = 8
 EVENTS_MAX = PARAMETERS_MAX // EVENT_VALUES
 
 
@@ -74,7 +74,7 @@ EVENTS_MAX = PARAMETERS_MAX // EVENT_VALUES
 def events(rows: int) -> str:
     """Append `rows` events."""
     return (
-        "INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason) "
+        "INSERT INTO events (execution_id, at_ms, from_state, to_state, final, reason, qty, price) "
         f"VALUES {_placeholders(rows, EVENT_VALUES)}"
     )
 

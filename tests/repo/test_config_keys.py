@@ -19,7 +19,6 @@ RULES = "config/settings.py"
 NOT_YET_USED = {
     "execution.cost.": "the simulated venue assumes costs",
     "execution.paper.": "the simulated venue",
-    "execution.throttle.": "the adaptive throttle",
     "execution.shadow.": "the shadow adapter",
     "execution.execlog": "the execution log",
     "broker.testnet": "older files have it: config/rules.py compares it by name",

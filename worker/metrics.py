@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NO_REASON = "none"
 
+SHADOW_RESULTS = ("alike", "different", "dropped", "not_compared")
 RESULT_STATUSES = ("success", "skip", "failed", "retry")
 SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
 THROTTLE_REASONS = (
@@ -94,6 +95,12 @@ RECOVERY = Family(
 PROJECTION_LAG = Family(
     "execution_projection_lag_seconds", "gauge", "Age of the oldest fact not yet in the files"
 )
+SHADOW_PARITY = Family(
+    "executor_shadow_parity_ratio", "gauge", "Like pairs among the last compared ones, 1 while there is none"
+)
+SHADOW_PAIRS = Family(
+    "execution_shadow_pairs_total", "counter", "Orders copied to the shadow venue by verdict", ("result",)
+)
 BUILD = Family("execution_build_info", "gauge", "What runs; always 1", ("version", "mode", "adapter"))
 
 
@@ -134,6 +141,9 @@ class Metrics:
         self._recovery = Tally(RECOVERY)
         self._projection_lag = Tally(PROJECTION_LAG)
         self._build = Tally(BUILD)
+        self._shadow_pairs = Tally(SHADOW_PAIRS, [(result,) for result in SHADOW_RESULTS])
+        self._shadow_parity = Tally(SHADOW_PARITY)
+        self._shadow_parity.put(1.0)
         self._registry: CollectorRegistry | None = None
 
     def signals_read(self, symbol: str, count: int) -> None:
@@ -245,6 +255,14 @@ class Metrics:
     def set_build(self, *, version: str, mode: str, adapter: str) -> None:
         """Say what runs."""
         self._build.put(1, version, mode, adapter)
+
+    def shadow_pairs(self, result: str, count: int) -> None:
+        """`count` copied orders came to `result`, one of SHADOW_RESULTS."""
+        self._shadow_pairs.add(count, result)
+
+    def set_shadow_parity(self, ratio: float) -> None:
+        """So many of the last pairs are alike."""
+        self._shadow_parity.put(ratio)
 
     def totals(self) -> dict[str, int]:
         """The counts since start that heartbeats and /status show; cheap."""

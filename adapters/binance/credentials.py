@@ -81,9 +81,11 @@ class _Found:
 
 
 def read_credentials(
-    broker: Broker, environ: Mapping[str, str], *, user_id: int | None = None
+    broker: Broker, environ: Mapping[str, str], *, user_id: int | None = None, in_files: bool = True
 ) -> Credentials:
     """The key and the secret, both from the first place that holds one of them; may be repeated.
+
+    `in_files` False: this account has no settings for files, and no sentence names them.
 
     Raises CredentialsError with one sentence for the first mistake.
     """
@@ -102,9 +104,10 @@ def read_credentials(
                     f"{found.where} is missing while {other.where} is there: give both in the same place"
                 )
         return _checked(broker, key, secret)
+    files = ", or broker.api_key_file and broker.secret_file to two files with mode 0600"
     raise CredentialsError(
-        f"no API key was found: set {broker.api_key_env} and {broker.secret_env} in the environment, or "
-        "broker.api_key_file and broker.secret_file to two files with mode 0600"
+        f"no API key was found: set {broker.api_key_env} and {broker.secret_env} in the environment"
+        + (files if in_files else "")
     )
 
 

@@ -19,8 +19,6 @@ class ConfigError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def located(sentence: str, where: str) -> str:
+def located(sentence: str, where: str, see: str = DEFAULTS_NAME) -> str:
     """`sentence` with the place that an operator has to open, and the place that explains the key."""
-    if where == DEFAULTS_NAME:
-        return f"{sentence} (see {DEFAULTS_NAME})"
-    return f"{sentence} ({where}; see {DEFAULTS_NAME})"
+    return f"{sentence} (see {see})" if where == see else f"{sentence} ({where}; see {see})"

@@ -62,7 +62,9 @@ def load_settings(
 
 def credentials_redactor(settings: Settings, environ: Mapping[str, str]) -> Redactor:
     """Hides the credentials that these settings name, and whatever else in `environ` sounds like one."""
-    return redactor_of(environ, (settings.broker.api_key_env, settings.broker.secret_env))
+    broker, shadow = settings.broker, settings.execution.shadow
+    names = (broker.api_key_env, broker.secret_env, shadow.api_key_env, shadow.secret_env)
+    return redactor_of(environ, names)
 
 
 def _merged(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Layer:

@@ -34,6 +34,7 @@ from worker.logs import Log, configure
 from worker.notify import Notifier
 from worker.options import RunOptions
 from worker.parts import EXECUTIONS_FOLDER, Parts, lock_name_of
+from worker.shadow_start import ShadowParts, shadow_of
 from worker.version import VERSION
 
 LOGS_FOLDER = Path("logs") / "execution_worker"
@@ -57,11 +58,14 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     started_s = clock.monotonic_s()
     execution = loaded.settings.execution
     credentials: Credentials | None = None
+    shadow: ShadowParts | None = None
     refusal: tuple[Exit, str] | None = None
     try:
         arm_crash_point_from_environment()
         credentials = credentials_for(loaded.settings, os.environ)
         adapter = open_adapter(loaded.settings, clock=clock, credentials=credentials)
+        shadow = shadow_of(loaded.settings, os.environ, credentials)
+        adapter = adapter if shadow is None else shadow.around(adapter, clock)
     except (CrashPointError, ModeUnavailableError) as error:
         refusal = (Exit.CONFIGURATION, str(error))
     except CredentialsError as error:
@@ -73,24 +77,35 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         # Before anything is written: the folder may not be ours.
         return _refuse(configure(execution.log, None, clock, sys.stderr), *refusal)
     log = configure(execution.log, execution.output_dir / LOGS_FOLDER, clock, sys.stderr)
-    if credentials is not None:
-        for text in credentials.hidden:
-            log.redact(text)
+    traded = _traded(loaded, credentials, shadow)
+    for text in (text for one, _ in traded for text in one.hidden):
+        log.redact(text)
     notifier = Notifier.from_environment(os.environ)
     account = "none" if credentials is None else credentials.fingerprint
-    lock_name = lock_name_of(account, loaded.settings.broker)
     with contextlib.ExitStack() as held:
         held.callback(log.close)
         try:
             store = _open(execution, clock, account)
             held.callback(_release, store)
-            if credentials is not None:
+            for _, lock_name in traded:
                 held.callback(AccountLock.acquire(lock_name).release)
         except StoreError as error:
             return _refuse(log, Exit(error.exit_code), str(error))
         return _run_on(
             store, lambda sock: Parts(loaded, options, clock, log, notifier, adapter, store, sock, started_s)
         )
+
+
+def _traded(
+    loaded: Loaded, credentials: Credentials | None, shadow: ShadowParts | None
+) -> list[tuple[Credentials, str]]:
+    """Each account that this worker sends orders to, with the name of its lock."""
+    found = []
+    if credentials is not None:
+        found.append((credentials, lock_name_of(credentials.fingerprint, loaded.settings.broker)))
+    if shadow is not None:
+        found.append((shadow.credentials, shadow.lock_name))
+    return found
 
 
 def _run_on(store: Store, parts_with: Callable[[socket.socket | None], Parts]) -> int:

@@ -34,6 +34,7 @@ from worker.pulse import Pulses
 from worker.report import Report
 from worker.resolver import NotSentRetry, Resolver
 from worker.rows import RowBuilder, positions_of, source_positions_of
+from worker.shadow_watch import watch_of
 from worker.version import VERSION
 from worker.view import StoreView
 
@@ -91,6 +92,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         clock=clock,
         started_s=parts.started_s,
         gone_files=_gone_files(parts, writer) if source.kind == "jsonl" else None,
+        shadow=watch_of(parts.adapter, metrics, execution.shadow),
     )
     daemon.unsettled = ledger.unsettled_summary()
     return daemon

@@ -29,6 +29,7 @@ from worker.logs import Log
 from worker.metrics import Metrics
 from worker.notify import Notifier
 from worker.pulse import Pulses
+from worker.shadow_watch import ShadowWatch
 
 # The server's import takes 0.2 s of the loop's time, which belong to the first orders.
 SERVE_DELAY_S_MAX = 1.0
@@ -64,6 +65,7 @@ class Daemon:
         clock: Clock,
         started_s: float,
         gone_files: GoneFiles | None = None,
+        shadow: ShadowWatch | None = None,
     ) -> None:
         self.execution = execution
         self.floor = floor
@@ -76,6 +78,7 @@ class Daemon:
         self.ignored_sources: Sequence[str] = ()
         self.unsettled: Sequence[tuple[str, State, int, int]] = ()
         self._gone_files = gone_files
+        self._shadow = shadow
         self._ledger = ledger
         self._log = log
         self._notifier = notifier
@@ -206,6 +209,8 @@ class Daemon:
             self._tell("output_trouble", self.projector.trouble)
             for lane in self.lanes:
                 self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
+            for doubt, sentence in ({} if self._shadow is None else self._shadow.look()).items():
+                self._tell(doubt, sentence)
 
     async def _keep_house_seldom(self) -> None:
         """Now and then: sources that nobody reads, and what nobody needs any more."""

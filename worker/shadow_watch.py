@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from adapters.contract import ExecutionAdapter
 from adapters.shadow import ShadowAdapter
 from adapters.shadow_pairs import COUNTS, Count
+from config.settings import Shadow
 from worker.metrics import Metrics
 
 REPORT = "execution-worker shadow report shows the pairs"
@@ -45,3 +47,10 @@ class ShadowWatch:
                 f"{parity.ratio:.4f} is below {self._parity_min}: {REPORT}"
             )
         return self._low
+
+
+def watch_of(adapter: ExecutionAdapter, metrics: Metrics, settings: Shadow) -> ShadowWatch | None:
+    """The watch over a shadow; None where the adapter has none."""
+    if not isinstance(adapter, ShadowAdapter):
+        return None
+    return ShadowWatch(adapter, metrics, parity_min=settings.parity_min)

@@ -33,6 +33,7 @@ from worker.cli_options import (
     earlier,
     given_of,
 )
+from worker.cli_shadow import shadow_app
 from worker.exits import Exit
 from worker.options import RunOptions
 
@@ -99,6 +100,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Look at the configuration: config show lists it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(shadow_app, name="shadow")
 
 
 def main() -> None:

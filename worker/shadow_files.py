@@ -7,6 +7,7 @@ effort: what cannot be written is tried again for a while, and nobody waits for 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ FOLDER = "shadow"
 DAY_MS = 86_400_000
 # A line of ours has some 500 bytes.
 LINE_BYTES_MAX = 65_536
-_PATTERN = "pairs_????????.jsonl"
+_NAME = re.compile(r"pairs_[0-9]{8}\.jsonl")
 
 
 class PairLine(Pair, frozen=True, tag_field="line", tag="pair"):
@@ -84,19 +85,22 @@ class PairFiles:
         if self._keep_days is None:
             return
         oldest = _name_of(now_ms - self._keep_days * DAY_MS)
-        for path in self._folder.glob(_PATTERN):
-            if path.name < oldest:
-                path.unlink(missing_ok=True)
+        for name in os.listdir(self._folder):
+            if _NAME.fullmatch(name) and name < oldest:
+                (self._folder / name).unlink(missing_ok=True)
 
 
 def read_pairs(folder: Path, *, since_ms: int, pairs_max: int) -> Kept:
-    """What was kept since then. Raises OSError when the folder or a file cannot be read."""
+    """What was kept since then, nothing where no folder is. Raises OSError when it cannot be read."""
     kept = Kept(Counter(), Counter(), Counter(), [])
     first = _name_of(since_ms)
-    for path in sorted(folder.glob(_PATTERN)):
-        if path.name < first:
+    names: list[str] = []
+    with suppress(FileNotFoundError):
+        names = sorted(name for name in os.listdir(folder) if _NAME.fullmatch(name))
+    for name in names:
+        if name < first:
             continue
-        for text in _lines(path):
+        for text in _lines(folder / name):
             _take(kept, text, since_ms, pairs_max)
     return kept
 

@@ -68,3 +68,8 @@ class Ended(msgspec.Struct, frozen=True, tag_field="fact", tag="ended"):
 
 
 Fact = Placed | Filled | Amended | Ended
+
+
+def order_id_of(fact: Fact) -> str:
+    """The client order id of the order that a fact is about."""
+    return fact.order.client_order_id if isinstance(fact, Placed) else fact.client_order_id

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Literal, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -32,9 +32,10 @@ from adapters.contract import (
 )
 from adapters.costs import CostModel
 from adapters.filters import SymbolRules, Wanted, align
-from adapters.grid import exact_difference, exact_sum, plain, product, usable
-from adapters.paper.dice import Dice, gaps_ms, split
+from adapters.grid import plain
+from adapters.paper.dice import Dice
 from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Part, Placed
+from adapters.paper.filling import Filling, crosses, reaches
 from adapters.paper.positions import Position
 from adapters.paper.quotes import NoQuote, Quote
 from adapters.paper.sizing import sized
@@ -44,8 +45,6 @@ from adapters.paper.venue_orders import VenueOrder
 AT_ONCE = ("IOC", "FOK")
 NO_FILL = "no_fill_after_retries"
 ANSWER_LOST = "the simulated venue's answer got lost"
-_ONE = Decimal(1)
-_PER_BASIS_POINT = Decimal("0.0001")
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -64,15 +63,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class TradeSim:
-    """One venue. `rules` and `costs` are as on the exchange that it stands for."""
+    """One venue. `rules` are those of the exchange that it stands for; they may be replaced."""
 
     def __init__(self, terms: Terms, costs: CostModel, rules: Mapping[str, SymbolRules]) -> None:
         self.orders: dict[str, VenueOrder] = {}
         self.positions: dict[str, Position] = {}
         self._terms = terms
-        self._costs = costs
-        self._rules = rules
+        self.rules = rules
         self._dice = Dice(terms.seed)
+        self._filling = Filling(terms, costs, self._dice)
         self._working: dict[str, dict[str, VenueOrder]] = {}
         self._lost_once: set[str] = set()
         self._number = 0
@@ -84,7 +83,7 @@ class TradeSim:
         """
         if isinstance(quote, NoQuote):
             return Reject(quote.code, quote.text)
-        rules = self._rules.get(ctx.symbol)
+        rules = self.rules.get(ctx.symbol)
         if rules is None:
             return Reject(
                 "no_symbol_rules",
@@ -94,25 +93,7 @@ class TradeSim:
         order = sized(ctx, rules, quote, size_usd=size_usd)
         if isinstance(order, Reject):
             return order
-        return self._too_wide(order, quote) or order
-
-    def _too_wide(self, order: Order, quote: Quote) -> Reject | None:
-        """Whether the slippage that is assumed for the order is more than anyone would take."""
-        most = self._terms.slippage_bps_max
-        if quote.is_book or not crosses(order, quote):
-            return None
-        slippage_bps = self._slippage_bps(order, quote)
-        if most is not None and slippage_bps > most:
-            return Reject(
-                "slippage_too_wide",
-                f"the assumed slippage is {plain(slippage_bps)} bps, at most {plain(most)} are allowed"
-                " (execution.paper.slippage_bps_max)",
-            )
-        if not usable(_worse(order.side, _met(order, quote), slippage_bps)):
-            return Reject(
-                "slippage_too_wide", f"the assumed slippage is {plain(slippage_bps)} bps, which is all of it"
-            )
-        return None
+        return self._filling.too_wide(order, quote) or order
 
     def latency_ms(self, client_order_id: str) -> int:
         """How long the venue takes over this order."""
@@ -138,10 +119,10 @@ class TradeSim:
             return Rejected("venue_error", "the simulated venue refuses a share of all orders, as configured")
         if self._answer_is_lost(order) and not self._reaches(order_id):
             return Lost()
-        if refusal := self._too_wide(order, quote):
+        if refusal := self._filling.too_wide(order, quote):
             return Rejected(refusal.code, refusal.text)
         if crosses(order, quote):
-            parts = self._parts(order, order.qty, self._taker_price(order, quote), now_ms, maker=False)
+            parts = self._filling.taken(order, quote, self.rules.get(order.symbol), now_ms)
             return Placed(self._number + 1, now_ms, order, parts)
         end = End(now_ms, "expired", NO_FILL) if order.tif in AT_ONCE else None
         return Placed(self._number + 1, now_ms, order, (), end)
@@ -217,6 +198,10 @@ class TradeSim:
         """The orders of a symbol that may still fill, oldest first."""
         return tuple(self._working.get(symbol, {}).values())
 
+    def has_working(self, symbol: str) -> bool:
+        """Whether any order of a symbol may still fill."""
+        return symbol in self._working
+
     @property
     def symbols_working(self) -> Sequence[str]:
         """The symbols that have such orders."""
@@ -234,12 +219,13 @@ class TradeSim:
         """Which resting orders this quote fills, at their own price; nothing is true before `apply`."""
         if symbol not in self._working:
             return ()
+        rules = self.rules.get(symbol)
         found = []
         for order in self._working[symbol].values():
             price = order.price
-            if price is None or not _reached(order.order.side, price, quote):
+            if price is None or not reaches(order.order.side, price, quote):
                 continue
-            parts = self._parts(order.order, order.left, price, now_ms, maker=True)
+            parts = self._filling.waited(order.order, order.left, price, rules, now_ms)
             found.append(Filled(order.order.client_order_id, parts))
         return found
 
@@ -277,7 +263,7 @@ class TradeSim:
             return AmendResult(done=False, text=f"the venue has no order {client_order_id}")
         if not order.works:
             return AmendResult(done=False, text=f"the order is {order.update().state} already")
-        terms, rules = order.order, self._rules.get(order.order.symbol)
+        terms, rules = order.order, self.rules.get(order.order.symbol)
         if rules is None or order.price is None:
             return AmendResult(done=False, text="only a limit order of a symbol with rules can be changed")
         aligned = align(rules, Wanted(terms.side, terms.order_type, terms.tif, qty, price))
@@ -289,66 +275,3 @@ class TradeSim:
             filled = plain(order.filled_qty)
             return AmendResult(done=False, text=f"{filled} of it are filled, the quantity must be above that")
         return Amended(client_order_id, now_ms, aligned.qty, aligned.price)
-
-    def _parts(
-        self, order: Order, qty: Decimal, price: Decimal, now_ms: int, *, maker: bool
-    ) -> tuple[Part, ...]:
-        """The trades that fill `qty`: one, or for a share of the orders several, a few ms apart."""
-        fee_rate = product(
-            self._costs.costs(notional=product(qty, price), maker=maker).fee_bps, _PER_BASIS_POINT
-        )
-        terms, order_id = self._terms, order.client_order_id
-        if not terms.partial_share or not self._dice.hits(terms.partial_share, order_id, "partial"):
-            return (Part(now_ms, qty, price, product(product(qty, price), fee_rate), maker),)
-        quantities = self._quantities(order, qty)
-        return tuple(
-            Part(now_ms + gap_ms, some, price, product(product(some, price), fee_rate), maker)
-            for some, gap_ms in zip(quantities, gaps_ms(len(quantities), self._dice, order_id), strict=True)
-        )
-
-    def _quantities(self, order: Order, qty: Decimal) -> list[Decimal]:
-        """`qty` in parts of whole steps; what is no whole step goes with the last."""
-        rules = self._rules.get(order.symbol)
-        step = rules.lot.step if rules is not None and rules.lot.step else _ONE
-        units = int(qty // step)
-        if units < 2:
-            return [qty]
-        quantities = [
-            product(Decimal(part), step) for part in split(units, self._dice, order.client_order_id)
-        ]
-        rest = qty
-        for some in quantities[:-1]:
-            rest = exact_difference(rest, some)
-        return [*quantities[:-1], rest]
-
-    def _slippage_bps(self, order: Order, quote: Quote) -> Decimal:
-        return self._costs.costs(notional=product(order.qty, _met(order, quote)), maker=False).slippage_bps
-
-    def _taker_price(self, order: Order, quote: Quote) -> Decimal:
-        """The price met, and what the market would move against us where it says nothing of that itself."""
-        meets = _met(order, quote)
-        if quote.is_book:
-            return meets
-        price = _worse(order.side, meets, self._slippage_bps(order, quote))
-        if order.price is None:
-            return price
-        # Never worse than the order allows.
-        return min(price, order.price) if order.side == "buy" else max(price, order.price)
-
-
-def crosses(order: Order, quote: Quote) -> bool:
-    """Whether an order fills at once on this quote."""
-    return order.price is None or _reached(order.side, order.price, quote)
-
-
-def _reached(side: Literal["buy", "sell"], price: Decimal, quote: Quote) -> bool:
-    return quote.ask <= price if side == "buy" else quote.bid >= price
-
-
-def _met(order: Order, quote: Quote) -> Decimal:
-    return quote.ask if order.side == "buy" else quote.bid
-
-
-def _worse(side: Literal["buy", "sell"], price: Decimal, slippage_bps: Decimal) -> Decimal:
-    moved = product(slippage_bps, _PER_BASIS_POINT)
-    return product(price, exact_sum(_ONE, moved if side == "buy" else -moved))

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from adapters.contract import Fill, Order, OrderState, OrderUpdate, PastOrder
 from adapters.grid import exact_sum, product, quotient
-from adapters.paper.facts import End, Part
+from adapters.paper.facts import Amended, End, Fact, Filled, Part, Placed
 
 _ZERO = Decimal(0)
 _QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR")
@@ -39,6 +39,18 @@ class VenueOrder:
     def left(self) -> Decimal:
         """How much of it is not filled."""
         return exact_sum(self.qty, -self.filled_qty)
+
+    def has_terms_of(self, order: Order) -> bool:
+        """Whether it was placed as `order` says."""
+        ours = self.order
+        return (ours.symbol, ours.side, ours.order_type, ours.tif, ours.qty, ours.price) == (
+            order.symbol,
+            order.side,
+            order.order_type,
+            order.tif,
+            order.qty,
+            order.price,
+        )
 
     def fill(self, parts: tuple[Part, ...]) -> None:
         """Take in trades."""
@@ -129,6 +141,31 @@ class VenueOrder:
             )
             for count, part in enumerate(self.parts, start=1)
         ]
+
+
+def contradiction(fact: Fact, known: VenueOrder | None) -> str | None:
+    """Why a fact cannot be true of the order as it is `known` (None: it is not); None where it can."""
+    if isinstance(fact, Placed):
+        if known is not None:
+            return f"takes order {fact.order.client_order_id} a second time"
+        return _overfilled(fact.parts, fact.order.qty)
+    if known is None:
+        return f"speaks of order {fact.client_order_id}, which was never taken"
+    if not known.works:
+        return f"speaks of order {fact.client_order_id}, which is {known.update().state}"
+    if isinstance(fact, Filled):
+        return _overfilled(fact.parts, known.left)
+    if isinstance(fact, Amended) and fact.qty <= known.filled_qty:
+        return f"gives order {fact.client_order_id} less than is filled of it"
+    return None
+
+
+def _overfilled(parts: tuple[Part, ...], left: Decimal) -> str | None:
+    for part in parts:
+        left = exact_sum(left, -part.qty)
+        if part.qty <= 0 or left < 0:
+            return f"has a trade of {part.qty}, which the order has no room for"
+    return None
 
 
 def quote_asset(symbol: str) -> str:

@@ -21,6 +21,8 @@ from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
 _HASHES = 1 << 32
+# Why no order can be made of signals, until a setting is changed: told once, every row has it.
+UNMADE_CODES = ("no_price", "bad_price", "stale_price", "no_symbol_rules")
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Report:
         self.last_lag_ms = 0
         self.in_flight = 0
         self._clock = clock
+        self._unmade_told: set[str] = set()
 
     def tells_success(self, client_order_id: str) -> bool:
         """Whether the success of this order gets a line: a share of them, the same ones at every step."""
@@ -97,6 +100,7 @@ class Report:
             self.last_lag_ms = now_ms - new[-1].signal_ts_ms
             metrics.lags_ms([now_ms - row.signal_ts_ms for row in new])
             self._skipped(new)
+            self._unmade(new)
         if receipt.duplicates:
             metrics.duplicates(receipt.duplicates)
         if receipt.conflicts:
@@ -129,6 +133,16 @@ class Report:
             if row.state is State.SKIPPED:
                 self.log.debug(
                     "signal_skipped", symbol=row.symbol, signal_id=row.signal_id, code=row.error_code
+                )
+
+    def _unmade(self, new: Sequence[Reservation]) -> None:
+        """Tell the first signal of which no order can be made, and with it what would let one be made."""
+        for row in new:
+            code = row.error_code
+            if row.state is State.REJECTED and code in UNMADE_CODES and code not in self._unmade_told:
+                self._unmade_told.add(code)
+                self.log.warning(
+                    "signals_without_order", code=code, symbol=row.symbol, why=row.error_msg, told="once"
                 )
 
     def _tell_faults(self, share: Share, receipt: Receipt) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from store.execlog_line import all_steps, event_of
+
 # SQLite's limit on parameters in one statement since 3.32.
 PARAMETERS_MAX = 32_766
 
@@ -265,6 +267,30 @@ FINAL_SKIPS = f"{_FINAL} AND coalesce(l.status, x.status) = 'skip' ORDER BY e.se
 DEAD_LETTERS = """
 SELECT id, ts_ms, source, file, offset, reason, raw FROM dead_letters
  WHERE id > ? AND id <= ? ORDER BY id LIMIT ?
+"""
+
+# The execution log: the steps that have a name there, and what a line is made of (store/execlog_line.py).
+_STEP = "(coalesce(e.from_state, '') || '>' || e.to_state)"
+_STEPS = {f"{before or ''}>{after}": event_of(before, after) for before, after in all_steps()}
+_IS_TOLD = f"{_STEP} NOT IN ({', '.join(repr(step) for step, event in _STEPS.items() if event is None)})"
+_EVENT = " ".join(f"WHEN '{step}' THEN '{event}'" for step, event in _STEPS.items() if event is not None)
+EXECLOG_FACTS = f"""
+SELECT e.seq, x.symbol, e.at_ms, e.from_state, e.to_state, e.reason, e.qty, e.price, x.id, x.side,
+       x.order_json, x.meta_json, x.guard_reason, coalesce(x.client_order_id, x.order_id)
+  FROM events AS e JOIN executions AS x ON x.id = e.execution_id
+ WHERE e.seq > ? AND e.seq <= ? AND {_IS_TOLD}
+ ORDER BY e.seq LIMIT ?
+"""
+# The same in the table, for those who ask the store itself.
+TELL_EVENTS = f"""
+INSERT INTO exec_events (seq, ts_ms, symbol, event, state, order_id, price, qty, fee, reason)
+SELECT e.seq, e.at_ms, x.symbol, CASE {_STEP} {_EVENT} END, e.to_state,
+       coalesce(x.order_json ->> '$.client_order_id', x.client_order_id, x.order_id),
+       coalesce(iif(e.qty IS NULL, NULL, e.price), x.order_json ->> '$.price'),
+       coalesce(e.qty, x.order_json ->> '$.qty'), x.meta_json ->> '$.fee', e.reason
+  FROM events AS e JOIN executions AS x ON x.id = e.execution_id
+ WHERE e.seq > ? AND e.seq <= ? AND {_IS_TOLD}
+ ORDER BY e.seq
 """
 
 HALT = """

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Literal
 
@@ -109,12 +110,13 @@ _decode_anything = msgspec.json.Decoder().decode
 
 
 def decode_lines(
-    data: bytes, *, base_offset: int, symbol: str, file: str, max_line_bytes: int
+    data: bytes, *, base_offset: int, symbol: str | None, file: str, max_line_bytes: int
 ) -> list[Record]:
     r"""The records of whole lines, in order; blank lines give none.
 
     Each line ends with `\n`, except perhaps the last. `base_offset` is the absolute byte offset of
-    `data` in `file`; a record's place is its line without the `\n`. Never raises.
+    `data` in `file`; a record's place is its line without the `\n`. With None for `symbol` each line is of
+    the symbol that it names, and a malformed one of "". Never raises.
     """
     records: list[Record] = []
     offset = base_offset
@@ -131,19 +133,19 @@ def decode_lines(
             found = _read_line(bare, plain, tricky, max_line_bytes)
         if found is not None:
             built = found if isinstance(found, str) else _signal_of(found, symbol, place)
-            records.append(malformed(symbol, built, place, line) if isinstance(built, str) else built)
+            records.append(malformed(symbol or "", built, place, line) if isinstance(built, str) else built)
         offset += length + 1
     return records
 
 
-def decode_row(row: Mapping[str, object], *, symbol: str, place: Place) -> Record:
+def decode_row(row: Mapping[str, object], *, symbol: str | None, place: Place) -> Record:
     """The record of one table row: the same rules as for a line, NULL and missing columns alike.
 
     Text that was not UTF-8 comes as `bytes`. Never raises.
     """
     found = _read_row(row)
     built = found if isinstance(found, str) else _signal_of(found, symbol, place)
-    return malformed(symbol, built, place, _row_bytes(row)) if isinstance(built, str) else built
+    return malformed(symbol or "", built, place, _row_bytes(row)) if isinstance(built, str) else built
 
 
 def malformed(symbol: str, reason: str, place: Place, raw: bytes) -> Malformed:
@@ -241,7 +243,8 @@ def _read_row(row: Mapping[str, object]) -> RawSignal | str:
     for name in _PRICES:
         if (value := row.get(name)) is not None:
             # repr is the shortest text that gives the same float, which is what the producer wrote.
-            setattr(raw, name, msgspec.Raw(repr(value).encode()))
+            text = str(value) if isinstance(value, Decimal) else repr(value)
+            setattr(raw, name, msgspec.Raw(text.encode()))
     return raw
 
 
@@ -249,8 +252,10 @@ def _row_bytes(row: Mapping[str, object]) -> bytes:
     return json.dumps(dict(row), default=repr, ensure_ascii=True, separators=(",", ":")).encode()
 
 
-def _signal_of(raw: RawSignal, symbol: str, place: Place) -> Signal | str:
+def _signal_of(raw: RawSignal, symbol: str | None, place: Place) -> Signal | str:
     """The signal, or the reason why it is malformed: the one build step of both shapes."""
+    if symbol is None and (symbol := own_symbol(raw.symbol)) is None:
+        return "bad_symbol"
     is_v2 = raw.schema_version == _SCHEMA_V2
     fault = _fault_of(raw, symbol, is_v2=is_v2)
     if fault is not None:
@@ -313,10 +318,19 @@ def _fault_of(raw: RawSignal, symbol: str, *, is_v2: bool) -> str | None:
 
 
 def _symbol_fault(written: str, symbol: str) -> str | None:
+    own = own_symbol(written)
+    if own is None:
+        return "bad_symbol"
+    return None if own == symbol else "symbol_mismatch"
+
+
+@lru_cache(maxsize=4_096)
+def own_symbol(written: str) -> str | None:
+    """The symbol behind what a producer wrote, upper case; None when it cannot be one."""
     # Upper-casing turns some foreign letters into ASCII ones, so ASCII is asked for first.
     if not written.isascii() or _SYMBOL.fullmatch(written.upper()) is None:
-        return "bad_symbol"
-    return None if written.upper() == symbol else "symbol_mismatch"
+        return None
+    return written.upper()
 
 
 def _price_of(raw: RawSignal) -> Decimal | str | None:

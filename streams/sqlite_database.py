@@ -84,7 +84,7 @@ def _mark_of(path: Path) -> FileMark:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _text(value: bytes) -> str | bytes:
+def text_or_bytes(value: bytes) -> str | bytes:
     """Broken UTF-8 stays bytes: one such row must not cost the page it stands on."""
     try:
         return value.decode()
@@ -258,7 +258,7 @@ class Database:
         except sqlite3.Error as error:
             await self._failed(error)
             return False
-        connection.text_factory = _text
+        connection.text_factory = text_or_bytes
         self._connection = connection
         self._table = None
         self._data_version = -1

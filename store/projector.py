@@ -8,21 +8,18 @@ stops trading and never loses a line: the cursor waits.
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 
 import aiosqlite
 import msgspec
 
 from config.seams import Clock, crash_point
 from store import statements as sql
-from store.errors import StoreError
+from store.following import Follower, Row
 from store.output_file import ShorterThanKnownError, append_lines, repair, rewrite, unlink_all
-from store.paths import DATABASE, read_only_uri
 from store.records import ProjectedFile, Share
 from store.writer import Writer
 
@@ -30,17 +27,9 @@ from store.writer import Writer
 LINES_MAX = 4_000
 # Passes closer together than this are one.
 PASS_DELAY_S = 0.05
-TROUBLE_DELAY_S = 1.0
 _NO_LIMIT = 2**62
-# A read of the store is short, except where it passes millions of rows that make no line.
-READ_S_MAX = 300.0
 EVER = -1
 HOUR_MS = 3_600_000
-
-# One row of a query; its columns are checked by the table's STRICT types.
-Row = tuple[Any, ...]
-T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class Fact(msgspec.Struct, frozen=True, gc=False):
@@ -53,11 +42,10 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
     line: bytes
 
 
-class Projector:
-    """Keeps the hourly execution files, the dead letters and the optional skip file in step.
+class Projector(Follower):
+    """Keeps the hourly execution files, the dead letters and the optional skip file in step."""
 
-    `silent_for` is told for how many seconds at most nothing will be heard from it; 0 is a sign of life.
-    """
+    pass_delay_s = PASS_DELAY_S
 
     def __init__(
         self,
@@ -68,86 +56,16 @@ class Projector:
         with_skipped: bool,
         silent_for: Callable[[float], None] = lambda silence_s: None,
     ) -> None:
-        self._folder = folder
-        self._writer = writer
-        self._clock = clock
+        super().__init__(folder, writer, clock, silent_for=silent_for)
         self._names = ("executions", "deadletter", *(("skipped",) if with_skipped else ()))
-        self._silent_for = silent_for
-        self._started = False
         self._cursors: dict[str, int] = {}
         self._files: dict[str, ProjectedFile] = {}
-        self._news = asyncio.Event()
-        self._writing: asyncio.Future[Any] | None = None
-        self.trouble: str | None = None
-        self.behind_since_ms: int | None = None
-
-    def wake(self) -> None:
-        """There may be new facts."""
-        self._news.set()
-
-    async def run(self) -> None:
-        """Repair what a crash left, then follow the store until cancelled."""
-        await self._until_done(self._start)
-        while True:
-            await self._until_done(self._pass)
-            self.behind_since_ms = None
-            await self._in_silence(self._news.wait())
-            self.behind_since_ms = self._clock.wall_ms()
-            # An order makes news three times within a moment: when it is reserved, accepted and filled.
-            await self._clock.sleep(PASS_DELAY_S)
-
-    async def _in_thread(self, work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Let a thread work on the files; a cancelled task leaves it running, and `drain` waits for it."""
-        writing = asyncio.ensure_future(asyncio.to_thread(work, *arguments, **named))
-        self._writing = writing
-        return await self._in_silence(asyncio.shield(writing))
-
-    async def _in_silence(self, waiting: Awaitable[T], silence_s: float = math.inf) -> T:
-        """Wait for news, the disk or the store, as long as they take; only what we do ourselves can hang."""
-        self._silent_for(silence_s)
-        try:
-            return await waiting
-        finally:
-            self._silent_for(0)
-
-    async def drain(self, limit_s: float | None = None) -> None:
-        """One last pass, for a clean stop; gives up on the first trouble and after `limit_s`.
-
-        What it leaves the next start writes out.
-        """
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._end_of_writing()
-                if not self._started:
-                    await self._start()
-                await self._pass()
-        except TimeoutError:
-            self.trouble = f"outputs in {self._folder} are behind the store: the next start writes them"
-        except (OSError, aiosqlite.Error, StoreError) as error:
-            self.trouble = f"outputs in {self._folder} are behind the store ({error})"
-
-    async def _end_of_writing(self) -> None:
-        """Wait for a thread whose task was cancelled: two must not write to one file."""
-        if self._writing is not None and not self._writing.done():
-            await asyncio.wait({self._writing})
-            self._writing.exception()
-
-    async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            self._silent_for(0)
-            try:
-                await step()
-            except (OSError, aiosqlite.Error) as error:
-                self.trouble = f"outputs in {self._folder} cannot be written ({error}): it goes on by itself"
-                await self._in_silence(self._clock.sleep(TROUBLE_DELAY_S), TROUBLE_DELAY_S)
-            else:
-                self.trouble = None
-                return
 
     async def _start(self) -> None:
         async with self._reader() as reader:
             cursors: dict[str, int] = dict(await self._fetch(reader, sql.PROJECTIONS))
-            files = [ProjectedFile(*row) for row in await self._fetch(reader, sql.PROJECTED_FILES)]
+            known = [ProjectedFile(*row) for row in await self._fetch(reader, sql.PROJECTED_FILES)]
+        files = [file for file in known if file.name in _FACTS]
         self._files = {file.path: file for file in files}
         begin = cursors.get("executions", 0)
         if "skipped" in self._names and "skipped" not in cursors:
@@ -230,13 +148,6 @@ class Projector:
             return facts, upto
         return facts, facts[-1].seq if facts else after
 
-    async def _fetch(self, reader: aiosqlite.Connection, statement: str, *parameters: int) -> list[Row]:
-        found = await self._in_silence(reader.execute_fetchall(statement, parameters), READ_S_MAX)
-        return [tuple(row) for row in found]
-
-    async def _commit(self, share: Share) -> None:
-        await self._in_silence(self._writer.commit(share))
-
     async def prune(self, keep_days: int) -> int:
         """Delete output files older than `keep_days`; the table keeps what they said. How many went."""
         oldest_hour = self._clock.wall_ms() // HOUR_MS - keep_days * 24
@@ -251,9 +162,6 @@ class Projector:
             for path in old:
                 del self._files[path]
         return len(old)
-
-    def _reader(self) -> aiosqlite.Connection:
-        return aiosqlite.connect(read_only_uri(self._folder / DATABASE), uri=True, isolation_level=None)
 
 
 def _execution(row: Row) -> Fact:

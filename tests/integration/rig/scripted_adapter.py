@@ -95,6 +95,8 @@ class ScriptedAdapter:
         self._answers = {key: list(value) for key, value in (answers or {}).items()}
         self._lookups = {key: list(value) for key, value in (lookups or {}).items()}
         self.latency_s = latency_s
+        # What it answers to an order that no script names.
+        self.otherwise: Answer = fills
         self._news: asyncio.Queue[OrderUpdate | None] = asyncio.Queue()
 
     def accept(self, order: Order, state: OrderState, filled: Decimal = Decimal(0)) -> OrderUpdate:
@@ -178,7 +180,7 @@ class ScriptedAdapter:
                 await self._clock.sleep(self.latency_s)
             if order.signal_id in self.holds:
                 await self.holds[order.signal_id].wait()
-            return _next(self._answers.get(order.signal_id), fills)(self, order)
+            return _next(self._answers.get(order.signal_id), self.otherwise)(self, order)
         finally:
             self.in_flight -= 1
 

@@ -1,0 +1,155 @@
+"""Binance at the exchange in the box, futures or spot, in virtual time; its journal is the witness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from rig.exchange_transport import ExchangeHost, InProcessTransport
+from rig.stand import BTC, ETH, Stand, Traits
+from rig.venue import KEY, LATENCY_S, settings_of
+
+from adapters.binance.connect import open_binance
+from adapters.contract import ExecutionAdapter
+from adapters.exchange.engine import Exchange
+from adapters.exchange.faults import FaultKind, FaultRule
+from adapters.exchange.terms import SPOT_BALANCES, FillPolicy
+
+QUICK = {
+    "recv_window_ms": 1_000,
+    "send_window_ms": 1_000,
+    "absence_margin_ms": 200,
+    "visibility_ms": 500,
+    "absence_spacing_ms": 100,
+    "request_timeout_ms": 800,
+    "settle_poll_ms": 300,
+}
+# What becomes of the answer, and whether the order was accepted behind it.
+LOSSES: dict[str, tuple[FaultKind, bool]] = {
+    "reset_before": ("reset_before", False),
+    "reset_after": ("reset_after", True),
+    "silence_before": ("silence_before", False),
+    "silence_after": ("silence_after", True),
+    "http_503_placed": ("unknown_503", True),
+    "http_503_not_placed": ("unknown_503", False),
+    "timeout_1007": ("timeout_1007", True),
+    "garbage": ("garbage", True),
+}
+
+
+@dataclass
+class BinanceStand(Stand):
+    """Futures."""
+
+    name = "binance-futures"
+    traits = Traits(
+        wire=True,
+        takes_all=True,
+        sizes=True,
+        account=True,
+        limits=True,
+        amends=True,
+        parts=True,
+        depth=True,
+        survives=True,
+        witnessed=True,
+        loses=tuple(LOSSES),
+    )
+
+    async def open(self) -> None:
+        """The exchange in the box."""
+        setup = self.setup
+        policy = FillPolicy(
+            parts=3 if setup.parts else 1,
+            part_delay_ms=50 if setup.parts else 0,
+            fill_delay_ms=20 if setup.parts else 0,
+            depth_qty=Decimal("0.007") if setup.shallow else None,
+        )
+        self.settings = settings_of(
+            broker={"name": self.name, **QUICK},
+            business={"order_size_usd": 1_000},
+            staleness={"max_age_ms": 600_000},
+        )
+        market = "spot" if self.name == "binance-spot" else "futures"
+        self.exchange = Exchange(start_ms=self.clock.wall_ms(), market=market, policy=policy)
+        self.host = ExchangeHost(self.exchange, self.clock, start_ms=self.clock.wall_ms())
+        await super().open()
+        if setup.loss is not None:
+            kind, executed = LOSSES[setup.loss]
+            self.exchange.faults.replace([FaultRule(kind=kind, executed=executed)])
+
+    async def life(self) -> ExecutionAdapter:
+        """A client with connections of its own."""
+        wire = InProcessTransport(self.host, self.clock, lambda: LATENCY_S)
+        return open_binance(self.settings, KEY, self.clock, transport=wire)
+
+    async def end_venue(self) -> None:
+        """The host stops."""
+        await self.host.close()
+
+    @property
+    def fates_of_losses(self) -> set[bool]:
+        """As the fault has it."""
+        assert self.setup.loss is not None
+        return {LOSSES[self.setup.loss][1]}
+
+    def accepted(self) -> list[str]:
+        """By the exchange's journal."""
+        entries = [entry for entry in self.exchange.journal if entry["kind"] == "accepted"]
+        return [str(entry["client_order_id"]) for entry in entries]
+
+    def move(self, symbol: str, price: Decimal) -> None:
+        """The exchange has a new price, and whoever waits for it hears."""
+        self.exchange.advance(self.host.now_ms())
+        self.exchange.set_price(symbol, price)
+        self.host.stir()
+
+    def filled_of(self, symbol: str, apart_from: str) -> Decimal | None:
+        """By the exchange's journal."""
+        mine = [entry for entry in self.exchange.journal if entry.get("symbol") == symbol]
+        others = [entry for entry in mine if entry.get("client_order_id") != apart_from]
+        wanted = {
+            one["client_order_id"]: Decimal(str(one["qty"])) for one in others if one["kind"] == "accepted"
+        }
+        signs = {
+            one["client_order_id"]: 1 if one["side"] == "BUY" else -1
+            for one in others
+            if one["kind"] == "accepted"
+        }
+        ended = {one["client_order_id"] for one in others if one["kind"] in ("canceled", "expired")}
+        filled = dict.fromkeys(wanted, Decimal(0))
+        for one in others:
+            if one["kind"] == "fill":
+                filled[one["client_order_id"]] += Decimal(str(one["qty"]))
+        if any(filled[name] < qty and name not in ended for name, qty in wanted.items()):
+            return None
+        return sum((signs[name] * qty for name, qty in filled.items()), Decimal(0))
+
+
+@dataclass
+class BinanceSpotStand(BinanceStand):
+    """Spot: no amendments, and a balance in the place of a position."""
+
+    name = "binance-spot"
+    traits = Traits(
+        wire=True,
+        takes_all=True,
+        sizes=True,
+        account=True,
+        limits=True,
+        parts=True,
+        depth=True,
+        survives=True,
+        witnessed=True,
+        loses=tuple(LOSSES),
+    )
+    cheap = (ETH, Decimal("0.0002"))
+
+    async def ready(self) -> None:
+        """Time for the first anchors, from which a balance can be told."""
+        await super().ready()
+        await self.clock.sleep(6.0)
+
+    def flat(self, symbol: str) -> Decimal:
+        """What the account began with."""
+        return SPOT_BALANCES["BTC" if symbol == BTC else "ETH"]

@@ -1,0 +1,133 @@
+"""Promises that the same worker keeps with every adapter: one row for each signal, one order for each row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+from rig.floor import Worker, drain
+from rig.process import Process
+from rig.promise import promise
+from rig.rows import rows
+from rig.stand import BTC, ETH, Stand
+from rig.virtual_clock import until
+
+from streams.signal import Record
+
+PLACED = {"open", "partial", "filled", "canceled", "expired"}
+ENDED = {"filled", "rejected", "skipped"}
+# Where a life ends: after so many turns of the loop, then so many virtual seconds.
+STOPS = ((1, 0.0), (30, 0.0), (200, 0.0), (0, 0.003), (0, 0.008), (20, 0.02), (0, 0.3))
+
+
+def inputs(stand: Stand, count: int) -> dict[str, list[Record]]:
+    """So many signals of each symbol, each of them twice, and one that is not confirmed."""
+    found: dict[str, list[Record]] = {}
+    for symbol in (BTC, ETH):
+        signals: list[Record] = [stand.signal(number, symbol) for number in range(count)]
+        found[symbol] = [*signals, stand.signal(count, symbol, confirm=False), *signals]
+    return found
+
+
+def assert_one_order_for_each_row(stand: Stand) -> None:
+    """By the venue's own record each row that says so has one order, and no other order exists."""
+    if not stand.traits.witnessed:
+        return
+    table = rows(stand.folder, "client_order_id, order_id, state")
+    placed = [client_id or order_id for client_id, order_id, state in table if state in PLACED]
+    assert Counter(stand.accepted()) == Counter(dict.fromkeys(placed, 1))
+
+
+def assert_one_row_for_each_signal(stand: Stand, count: int) -> None:
+    """Whatever happened."""
+    names = {f"{symbol}-{number}" for symbol in (BTC, ETH) for number in range(count + 1)}
+    assert Counter(name for (name,) in rows(stand.folder, "signal_id")) == Counter(dict.fromkeys(names, 1))
+
+
+def assert_order_ids(stand: Stand) -> None:
+    """An order id of the adapter's own where it has one, and the client order id wherever a wire is."""
+    prefix = stand.adapter.order_id_prefix
+    columns = "signal_id, order_id, client_order_id"
+    for signal_id, order_id, client_order_id in rows(
+        stand.folder, columns, "executions WHERE state NOT IN ('skipped')"
+    ):
+        assert order_id == (f"{prefix}{signal_id}" if prefix else client_order_id)
+        assert (client_order_id is not None) == (stand.adapter.batch_max == 1)
+
+
+@promise()
+async def the_same_lane_comes_to_one_row_for_each_signal_and_duplicates_change_nothing(stand: Stand) -> None:
+    signals = [one for some in inputs(stand, 8).values() for one in some]
+
+    worker = await drain(stand.folder, stand.clock, stand.adapter, *signals)
+    states = worker.states()
+    again = await drain(stand.folder, stand.clock, stand.adapter, *signals, *signals)
+
+    assert again.states() == states
+    assert set(states.values()) <= {*PLACED, "rejected", "skipped"}
+    assert states[f"{BTC}-8"] == states[f"{ETH}-8"] == "skipped"
+    assert_one_row_for_each_signal(stand, 8)
+    assert_one_order_for_each_row(stand)
+    assert_order_ids(stand)
+    if stand.traits.takes_all:
+        assert list(states.values()).count("skipped") == 2
+        assert "rejected" not in states.values()
+
+
+@promise()
+async def a_worker_that_is_stopped_anywhere_goes_on_to_one_order_for_each_signal(stand: Stand) -> None:
+    given = inputs(stand, 8)
+    for turns, seconds in STOPS:
+        async with Worker(stand.folder, stand.clock, stand.adapter, given):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if seconds:
+                await stand.clock.sleep(seconds)
+        # What was on its way arrives.
+        await stand.clock.sleep(0.5)
+        if stand.traits.survives:
+            await stand.again()
+
+    worker = await drain(
+        stand.folder, stand.clock, stand.adapter, *(one for some in given.values() for one in some)
+    )
+
+    assert set(worker.states().values()) <= {*PLACED, "rejected", "skipped"}
+    assert_one_row_for_each_signal(stand, 8)
+    assert_one_order_for_each_row(stand)
+
+
+@promise("loses", "wire", "witnessed")
+async def answers_that_get_lost_leave_one_order_or_a_reason(stand: Stand) -> None:
+    given = [stand.signal(number) for number in range(3)]
+
+    worker = await drain(stand.folder, stand.clock, stand.adapter, *given)
+
+    states = worker.states()
+    assert len(states) == 3
+    # Whoever is proven absent is sent again, three times at most.
+    assert set(states.values()) <= {*PLACED, "rejected"}
+    assert_one_order_for_each_row(stand)
+
+
+@promise("account", "wire", "parts", parts=True)
+async def a_whole_worker_brings_every_row_to_its_end_with_what_was_filled(stand: Stand) -> None:
+    given = inputs(stand, 4)
+
+    async with Process(stand.folder, stand.clock, stand.adapter, given) as process:
+        await until(
+            lambda: list(process.worker.states().values()).count("filled") == 8, stand.clock, within_s=60
+        )
+
+    assert_one_row_for_each_signal(stand, 4)
+    assert_one_order_for_each_row(stand)
+    for symbol in (BTC, ETH):
+        trades = await stand.asked(stand.adapter.fetch_fills, symbol, stand.clock.wall_ms() - 3_600_000)
+        table = rows(
+            stand.folder, "client_order_id, qty", f"executions WHERE symbol = '{symbol}' AND state = 'filled'"
+        )
+        for client_order_id, qty in table:
+            mine = [one for one in trades if one.client_order_id == client_order_id]
+            assert sum((one.qty for one in mine), Decimal(0)) == Decimal(qty)
+            assert len(mine) > 1

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from adapters.contract import ExecutionAdapter
+from adapters.contract import ExecutionAdapter, StartRefusal
 from adapters.dry_run import DryRunAdapter
 from config.seams import Clock, SystemClock
 from config.settings import Mode, Settings
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class ModeUnavailableError(Exception):
-    """The configured mode has no adapter in this version."""
+    """The configured mode has no adapter with these settings."""
 
 
 def available_modes() -> frozenset[str]:
     """The modes that can be started."""
-    return frozenset({Mode.DRY_RUN.value, Mode.TESTNET.value, Mode.LIVE.value})
+    return frozenset({Mode.DRY_RUN.value, Mode.PAPER.value, Mode.TESTNET.value, Mode.LIVE.value})
 
 
 def credentials_for(settings: Settings, environ: Mapping[str, str]) -> Credentials | None:
@@ -46,18 +46,22 @@ def open_adapter(
     """The adapter of the configured mode; nothing is connected before its `start`.
 
     Testnet and live take `credentials`, or those that `credentials_for` finds in the environment.
-    Raises ModeUnavailableError with a sentence when there is none, CredentialsError for the credentials.
+    Raises ModeUnavailableError with a sentence when paper's rules cannot be used, CredentialsError for the
+    credentials.
     """
     mode = settings.execution.mode
     if mode is Mode.DRY_RUN:
         return DryRunAdapter(base_order_qty=settings.execution.business.base_order_qty)
-    if not mode.touches_exchange:
-        raise ModeUnavailableError(
-            f"execution.mode is {mode.value}, this version executes {', '.join(sorted(available_modes()))} "
-            "only: set execution.mode or --mode to one of them"
-        )
+    given_clock = clock if clock is not None else SystemClock()
+    if mode is Mode.PAPER:
+        from adapters.paper.connect import open_paper
+
+        opened = open_paper(settings, given_clock)
+        if isinstance(opened, StartRefusal):
+            raise ModeUnavailableError(opened.text)
+        return opened
     from adapters.binance.connect import open_binance
 
     given = credentials if credentials is not None else credentials_for(settings, os.environ)
     assert given is not None
-    return open_binance(settings, given, clock if clock is not None else SystemClock())
+    return open_binance(settings, given, given_clock)

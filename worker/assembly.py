@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from adapters.contract import StartRefusal
 from adapters.pacing import TokenBucket
-from config.settings import Broker, Execution, SinkKind
+from config.settings import Execution, Settings, SinkKind
 from store.errors import StoreRefusedError
 from store.ledger import Ledger
 from store.paths import DATABASE
@@ -47,8 +47,14 @@ class StartRefusedError(Exception):
         self.kind = refusal.kind
 
 
-def unseen_ms_of(broker: Broker) -> int:
-    """How long an order that was reserved may stay unseen although it is accepted (DESIGN 4)."""
+def unseen_ms_of(settings: Settings) -> int:
+    """How long an order that was reserved may stay unseen although it is accepted (DESIGN 4).
+
+    A venue in this process forgets nothing and shows all of it at once.
+    """
+    if not settings.execution.mode.touches_exchange:
+        return 0
+    broker = settings.broker
     return broker.send_window_ms + broker.recv_window_ms + broker.absence_margin_ms + broker.visibility_ms
 
 
@@ -202,7 +208,7 @@ def _floor(parts: Parts, writer: Writer, ledger: Ledger, report: Report, source:
         clock=clock,
         source_kind=source.kind,
         history_ms=parts.loaded.settings.broker.history_ms,
-        unseen_ms=unseen_ms_of(parts.loaded.settings.broker),
+        unseen_ms=unseen_ms_of(parts.loaded.settings),
         once=parts.options.once,
     )
 

@@ -2,7 +2,7 @@
 
 It looks and changes nothing: the output folder is probed with a file that is gone again, lock and
 port are given back at once, the producer's database is not opened. On testnet and live the exchange is
-asked what a start asks it; no order is placed.
+asked what a start asks it, in paper the source of prices; no order is placed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from config.errors import ConfigError
 from config.load import Loaded, credentials_redactor
 from config.redact import Redactor
 from config.seams import Clock
+from config.settings import Mode
 from worker.check_host import host_rows
 from worker.check_output import output_rows, stamps_of
 from worker.check_source import source_rows
@@ -36,6 +37,10 @@ def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: 
         *source_rows(execution, stamps_of(execution.output_dir / EXECUTIONS_FOLDER).get("source_kind")),
         *output_rows(execution),
     ]
+    if execution.mode is Mode.PAPER:
+        from worker.check_paper import paper_rows
+
+        rows += paper_rows(loaded.settings, clock)
     if execution.mode.touches_exchange:
         # 0.2 s of imports that other modes need not pay.
         from worker.check_exchange import exchange_rows

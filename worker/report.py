@@ -22,7 +22,14 @@ from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 LINES_PER_BURST_MAX = 20
 _HASHES = 1 << 32
 # Why no order can be made of signals, until a setting is changed: told once, every row has it.
-UNMADE_CODES = ("no_price", "bad_price", "stale_price", "no_symbol_rules")
+UNMADE_CODES = (
+    "no_price",
+    "bad_price",
+    "stale_price",
+    "no_symbol_rules",
+    "invalid_quantity",
+    "min_notional",
+)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ fresh for as long as the worker runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -35,22 +35,6 @@ NO_KEY = "no key is used"
 _LIMITS = {Market.FUTURES: FUTURES_LIMITS, Market.SPOT: SPOT_LIMITS}
 
 
-class LearnedRules(Mapping[str, SymbolRules]):
-    """Rules that may be other ones tomorrow, for whoever holds them from the beginning."""
-
-    def __init__(self, present: Callable[[], Mapping[str, SymbolRules]]) -> None:
-        self._present = present
-
-    def __getitem__(self, symbol: str) -> SymbolRules:
-        return self._present()[symbol]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._present())
-
-    def __len__(self) -> int:
-        return len(self._present())
-
-
 class BookQuotes:
     """The `QuoteSource` of the best bid and ask at `broker.rest_url`, else at the host of `broker.name`.
 
@@ -64,8 +48,11 @@ class BookQuotes:
         self._wire: Transport | None = None
         self._prices: Prices | None = None
         self._upkeep: Upkeep | None = None
-        # What the exchange says of the symbols, as of its last answer; empty before `start`.
-        self.rules: Mapping[str, SymbolRules] = LearnedRules(self._learned)
+
+    @property
+    def rules(self) -> Mapping[str, SymbolRules]:
+        """What the exchange says of the symbols, as of its last answer; empty before `start`."""
+        return {} if self._upkeep is None else self._upkeep.rules.of
 
     async def start(self) -> StartRefusal | None:
         """Learn the rules and the first prices; then keep both fresh."""
@@ -128,9 +115,6 @@ class BookQuotes:
             await self._upkeep.close()
         if self._wire is not None:
             await self._wire.close()
-
-    def _learned(self) -> Mapping[str, SymbolRules]:
-        return {} if self._upkeep is None else self._upkeep.rules.of
 
     async def _first_prices(self) -> bool | Trouble:
         assert self._prices is not None

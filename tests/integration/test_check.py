@@ -17,7 +17,8 @@ from config.errors import ConfigError
 from config.load import Loaded, load_settings
 from config.seams import SystemClock
 from store.connection import APPLICATION_ID, newest_version, open_store
-from worker.check import check, check_without_settings
+from worker.check import check, check_without_settings, mode_row
+from worker.doubt import fail
 from worker.exits import Exit
 
 CANARY = "vmPUZE6mv9SD5VNHk4HlWFsOr6aPE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
@@ -162,20 +163,15 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path, capsys: pytest.Capt
     assert rows["database"][0][:2] == ("fail", f"{tmp_path}/signals/signals.db is no SQLite database")
 
 
-def test_a_mode_that_this_version_does_not_have_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    code, rows = told(capsys, loaded_for(tmp_path, execution__mode="paper"))
+def test_a_mode_without_an_adapter_is_refused() -> None:
+    row = mode_row("paper", "command line --mode", frozenset({"dry_run", "live", "testnet"}))
 
-    assert code == Exit.CONFIGURATION
-    assert rows["mode"] == [
-        (
-            "fail",
-            "execution.mode is paper, this version has the adapters dry_run, live, testnet only "
-            "(command line --mode)",
-            "set execution.mode or --mode to one of them",
-        )
-    ]
+    assert row == fail(
+        "mode",
+        "execution.mode is paper, this version has the adapters dry_run, live, testnet only "
+        "(command line --mode)",
+        "set execution.mode or --mode to one of them",
+    )
 
 
 def test_an_output_folder_that_is_a_file_is_refused(

@@ -2,18 +2,20 @@
 
 The node belongs to all services that share the file, so keys that are not ours are left alone; a wrong
 value of one of ours is an error like that of any other setting. docs/strategy_mode.md shows all of it.
-Time windows are local wall clock: the hour that daylight saving repeats counts twice, the one that it
-leaves out never comes.
+Windows are local wall clock: the hour that daylight saving repeats counts twice, the one that it leaves
+out never comes.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
+
+DAY_MINUTES = 1_440
 
 
 class StrategyMode(StrEnum):
@@ -36,23 +38,46 @@ class Hysteresis(msgspec.Struct, frozen=True):
 
     window_s: int = 60
     active_windows: int = 3
+    # Going quiet is the slower way: a lull in the market is common, its end is where orders are missed.
     quiet_windows: int = 6
 
 
 class DayWindow(msgspec.Struct, frozen=True):
-    """Minutes of the local day, `start` inside and `end` outside; up to 1440. `end` <= `start`: next day."""
+    """Minutes of the local day, `start` inside, `end` (up to 1440) outside; `end` below `start`: next day."""
 
     start_minute: int
     end_minute: int
 
+    def __str__(self) -> str:
+        start, end = self.start_minute, self.end_minute
+        return f"{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}"
+
 
 class Schedule(msgspec.Struct, frozen=True):
-    """Local hours that are active; a window belongs to the weekday (1 Monday … 7 Sunday) it begins on."""
+    """Local hours that are active; a window belongs to the weekday (1 Monday … 7 Sunday) it begins on.
+
+    No window, or no weekday: never active.
+    """
 
     enabled: bool
-    zone: ZoneInfo
+    zone: tzinfo
     weekdays: frozenset[int]
     active_windows: tuple[DayWindow, ...]
+
+    def window_at(self, now_ms: int) -> DayWindow | None:
+        """The window that holds the moment, UTC epoch milliseconds; None: the schedule says quiet."""
+        local = datetime.fromtimestamp(now_ms // 1_000, UTC).astimezone(self.zone)
+        minute, weekday = local.hour * 60 + local.minute, local.isoweekday()
+        today = weekday in self.weekdays
+        yesterday = (weekday - 2) % 7 + 1 in self.weekdays
+        for window in self.active_windows:
+            start, end = window.start_minute, window.end_minute
+            if start < end:
+                if today and start <= minute < end:
+                    return window
+            elif (today and minute >= start) or (yesterday and minute < end):
+                return window
+        return None
 
 
 class Market(msgspec.Struct, frozen=True):
@@ -82,10 +107,13 @@ class StrategySettings(msgspec.Struct, frozen=True):
     combine: Combine
     active: Profile
     quiet: Profile
-    # Sentences about keys that look like ours and are not read.
+    # Sentences about keys that look like ours, are none, and so are not read.
     warnings: tuple[str, ...] = ()
 
 
 def read_strategy_mode(path: Path) -> StrategySettings | None:
     """The node of `path`, None when it has none. Raises ConfigError with every problem at once."""
-    raise NotImplementedError
+    # The YAML reader costs 20 ms to import; most starts have no file.
+    from config.strategy_file import read_node
+
+    return read_node(path)

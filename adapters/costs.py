@@ -10,7 +10,7 @@ from typing import Protocol, assert_never
 
 import msgspec
 
-from adapters.grid import product, quotient
+from adapters.grid import canonical, product, quotient
 from config import settings
 
 _NONE = Decimal(0)
@@ -34,8 +34,8 @@ class StaticCosts:
     """The same costs whatever the order."""
 
     def __init__(self, *, slippage_bps: Decimal, fee_bps: Decimal) -> None:
-        self._taker = Costs(slippage_bps, fee_bps)
-        self._maker = Costs(_NONE, fee_bps)
+        self._taker = Costs(canonical(slippage_bps), canonical(fee_bps))
+        self._maker = Costs(_NONE, canonical(fee_bps))
 
     def costs(self, *, notional: Decimal, maker: bool) -> Costs:
         """The two numbers of the settings; no slippage for a maker."""
@@ -47,23 +47,24 @@ class LinearCosts:
 
     def __init__(self, *, slippage_bps: Decimal, fee_bps: Decimal, depth_usd: Decimal) -> None:
         self._slippage_bps = slippage_bps
-        self._fee_bps = fee_bps
+        self._fee_bps = canonical(fee_bps)
         self._depth_usd = depth_usd
-        self._maker = Costs(_NONE, fee_bps)
+        self._maker = Costs(_NONE, self._fee_bps)
 
     def costs(self, *, notional: Decimal, maker: bool) -> Costs:
         """`slippage_bps * notional / depth_usd`, to 18 significant digits; no slippage for a maker."""
         if maker:
             return self._maker
-        return Costs(quotient(product(self._slippage_bps, notional), self._depth_usd), self._fee_bps)
+        slippage_bps = canonical(quotient(product(self._slippage_bps, notional), self._depth_usd))
+        return Costs(slippage_bps, self._fee_bps)
 
 
 class MakerTakerCosts:
     """Slippage as static; the fee by who waited in the book and who took from it."""
 
     def __init__(self, *, slippage_bps: Decimal, maker_fee_bps: Decimal, taker_fee_bps: Decimal) -> None:
-        self._taker = Costs(slippage_bps, taker_fee_bps)
-        self._maker = Costs(_NONE, maker_fee_bps)
+        self._taker = Costs(canonical(slippage_bps), canonical(taker_fee_bps))
+        self._maker = Costs(_NONE, canonical(maker_fee_bps))
 
     def costs(self, *, notional: Decimal, maker: bool) -> Costs:
         """The maker's fee and no slippage, or the taker's fee and the assumed slippage."""

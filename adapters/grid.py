@@ -62,24 +62,12 @@ def difference(wanted: Decimal, sent: Decimal) -> str:
     return plain(_EXACT.subtract(wanted, sent))
 
 
-def exact_sum(one: Decimal, other: Decimal) -> Decimal:
-    """The exact sum."""
-    return _EXACT.add(one, other)
-
-
-def exact_difference(wanted: Decimal, sent: Decimal) -> Decimal:
-    """Wanted minus sent, exactly."""
-    return _EXACT.subtract(wanted, sent)
-
-
-def product(one: Decimal, other: Decimal) -> Decimal:
-    """The exact product."""
-    return _EXACT.multiply(one, other)
-
-
-def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
-    """The quotient to 18 significant digits, rounded down."""
-    return _QUOTIENT.divide(dividend, divisor)
+# Exact sums, differences (the first less the second) and products, and the quotient to 18 significant digits,
+# rounded down. They are the contexts' own methods: a function around each would take as long again.
+exact_sum = _EXACT.add
+exact_difference = _EXACT.subtract
+product = _EXACT.multiply
+quotient = _QUOTIENT.divide
 
 
 def floor_on(grids: tuple[Grid, ...], wanted: Decimal, *, places: int) -> Decimal | None:
@@ -93,6 +81,12 @@ def floor_on(grids: tuple[Grid, ...], wanted: Decimal, *, places: int) -> Decima
     offset, period, exponent = common
     units = _units(wanted, exponent)
     return canonical(_decimal(units - (units - offset) % period, exponent))
+
+
+def places_on(grids: tuple[Grid, ...], *, places: int) -> int | None:
+    """How many decimal places a value may have, where that is all that the steps ask; None: it is not."""
+    common = _common(grids, places)
+    return -common[2] if common is not None and common[1] == 1 else None
 
 
 @lru_cache(maxsize=1_024)

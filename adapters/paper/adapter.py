@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
 
 from adapters.contract import (
+    Accepted,
     AmendResult,
     CancelResult,
     Fill,
@@ -22,7 +23,6 @@ from adapters.contract import (
     Guard,
     LedgerView,
     LookupResult,
-    NotSent,
     NotYet,
     Order,
     OrderCtx,
@@ -33,23 +33,22 @@ from adapters.contract import (
     Rejected,
     StartRefusal,
     SubmitResult,
-    Unknown,
     Wait,
 )
 from adapters.costs import cost_model
 from adapters.filters import SymbolRules
-from adapters.paper.facts import Ended, Fact, Placed, order_id_of
+from adapters.grid import exact_difference, exact_sum
+from adapters.paper.facts import Amended
 from adapters.paper.filling import crosses
-from adapters.paper.journal_file import JournalError, JournalFile, JournalWriteError
+from adapters.paper.journal_file import JournalError
 from adapters.paper.news import News
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.terms import Terms, terms_of
-from adapters.paper.trade_sim import AT_ONCE, Outcome, TradeSim
-from adapters.paper.venue_orders import VenueOrder, contradiction, quote_asset
+from adapters.paper.trade_sim import AT_ONCE
+from adapters.paper.venue import Venue
+from adapters.paper.venue_orders import quote_asset
 from config.seams import Clock
 from config.settings import Execution
-
-Result = TypeVar("Result")
 
 JOURNAL_NAME = "orders.jsonl"
 # Kept in the store, so that a journal that is gone is noticed.
@@ -60,8 +59,6 @@ LOOK_S = 0.2
 ATTEMPT_S = 0.02
 # Prices that signals came with and resting orders have not been compared with yet.
 QUOTES_WAITING_MAX = 1_000
-# While the journal holds what it could not take back, nothing is proven.
-DOUBT_MS = 500
 
 
 class PaperAdapter:
@@ -94,12 +91,7 @@ class PaperAdapter:
         self._clock = clock
         self._quotes = quotes
         self._rules = rules
-        self._path = folder / JOURNAL_NAME
-        self._sim = TradeSim(self._terms, cost_model(execution.cost), {})
-        self._journal: JournalFile | None = None
-        # Facts become true one after the other: what is decided rests on all that was before.
-        self._turn = asyncio.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._venue = Venue(self._terms, cost_model(execution.cost), clock, folder / JOURNAL_NAME)
         self._news = News(clock)
         self._seen: dict[str, list[Quote]] = {}
         self._look_now = asyncio.Event()
@@ -109,14 +101,15 @@ class PaperAdapter:
         """Read the journal, open the prices, and begin to compare resting orders with them."""
         if self._refusal is not None:
             return self._refusal
-        if not await asyncio.to_thread(self._path.exists) and await view.kept(JOURNAL_KEPT) is not None:
+        kept = await view.kept(JOURNAL_KEPT)
+        if kept is not None and not await asyncio.to_thread(os.path.lexists, self._venue.path):
             return StartRefusal(
                 "configuration",
-                f"the simulated venue's journal {self._path} is gone, although this store has orders of it:"
-                " put it back, or begin anew with another --output",
+                f"the simulated venue's journal {self._venue.path} is gone, although this store has orders of"
+                " it: put it back, or begin anew with another --output",
             )
         try:
-            self._journal = await asyncio.to_thread(self._open)
+            await asyncio.to_thread(self._venue.open)
         except JournalError as error:
             return StartRefusal(error.kind, str(error))
         await view.keep(JOURNAL_KEPT, JOURNAL_NAME)
@@ -124,19 +117,6 @@ class PaperAdapter:
         if refusal is None:
             self._looking = asyncio.create_task(self._keep_looking(), name="paper looks")
         return refusal
-
-    def _open(self) -> JournalFile:
-        journal = JournalFile(self._path)
-        try:
-            for number, fact in enumerate(journal.facts(), start=1):
-                wrong = contradiction(fact, self._sim.orders.get(order_id_of(fact)))
-                if wrong is not None:
-                    raise journal.damaged(number, wrong)
-                self._sim.apply(fact)
-        except JournalError:
-            journal.close()
-            raise
-        return journal
 
     def wait_for(self, symbol: str) -> Wait | None:
         """While there is no price, where there will be one."""
@@ -150,14 +130,14 @@ class PaperAdapter:
     def prepare(self, ctx: OrderCtx) -> Order | Reject:
         """The order under the venue's rules; resting orders are compared with its price, too."""
         quote = self._quotes.quote(ctx.symbol, ctx.price, ctx.event_ts_ms)
-        self._sim.rules = self._rules()
-        if isinstance(quote, Quote) and self._sim.has_working(ctx.symbol):
+        self._venue.sim.rules = self._rules()
+        if isinstance(quote, Quote) and self._venue.sim.has_working(ctx.symbol):
             seen = self._seen.setdefault(ctx.symbol, [])
             if len(seen) == QUOTES_WAITING_MAX:
                 seen.pop(0)
             seen.append(quote)
             self._look_now.set()
-        return self._sim.prepare(ctx, quote, self._size_usd)
+        return self._venue.sim.prepare(ctx, quote, self._size_usd)
 
     def renew(self, order: Order, life_end_ms: int | None) -> Order:
         """There is no window."""
@@ -169,14 +149,19 @@ class PaperAdapter:
         `guard` is asked at that moment: nothing is accepted after it has said no. A caller that is cancelled
         may leave an accepted order, never a half-written one.
         """
-        latency_ms = self._sim.latency_ms(order.client_order_id)
+        sent_ms = self._clock.wall_ms()
+        latency_ms = self._venue.sim.latency_ms(order.client_order_id)
         await self._take(latency_ms // 2)
         quote = await self._last_look(order)
         if isinstance(quote, NoQuote):
             return Rejected(quote.code, quote.text)
-        outcome = await asyncio.shield(self._spawn(self._accept(order, guard, quote)))
+        outcome = await self._venue.accept(order, guard, quote)
+        if self._venue.sim.has_working(order.symbol):
+            self._look_now.set()
         await self._take(latency_ms - latency_ms // 2)
         self._news.tell_in_time(outcome.later)
+        if isinstance(outcome.answer, Accepted):
+            return Accepted(outcome.answer.update, sent_ts_ms=sent_ms, ack_ts_ms=self._clock.wall_ms())
         return outcome.answer
 
     async def _take(self, latency_ms: int) -> None:
@@ -202,55 +187,24 @@ class PaperAdapter:
             return Quote(order.intent_price, order.intent_price, now_ms)
         return quote
 
-    async def _accept(self, order: Order, guard: Guard, quote: Quote) -> Outcome:
-        async with self._turn:
-            if self._journal is None:
-                return Outcome(NotSent("venue_unavailable", "the simulated venue is closed"))
-            refusal = guard()
-            if refusal is not None:
-                return Outcome(NotSent("held", refusal))
-            decided = self._sim.decide(order, quote, self._clock.wall_ms())
-            if isinstance(decided, Placed):
-                try:
-                    await self._make_true([decided])
-                except JournalWriteError as error:
-                    why = str(error)
-                    return Outcome(NotSent("venue_unavailable", why) if error.certain else Unknown(why))
-                if self._sim.has_working(order.symbol):
-                    self._look_now.set()
-            return self._sim.outcome(order, decided)
-
-    async def _make_true(self, facts: Sequence[Fact]) -> None:
-        """On disk first; raises JournalWriteError, and then nothing has happened."""
-        assert self._turn.locked()
-        assert self._journal is not None
-        if facts:
-            await asyncio.to_thread(self._journal.append, facts)
-        for fact in facts:
-            self._sim.apply(fact)
-
     async def lookup(self, client_order_id: str, order: Order) -> LookupResult:
         """In the journal, or proven absent; after what is being written now."""
-        async with self._turn:
-            if self._journal is None:
-                return NotYet(self._clock.wall_ms() + DOUBT_MS, "the simulated venue is not open")
-            known = self._sim.orders.get(client_order_id)
-            if known is not None:
-                return Found(known.update(), same_terms=known.has_terms_of(order))
-            if not await asyncio.to_thread(self._journal.is_clean):
-                why = f"the simulated venue's journal {self._path} cannot be written"
-                return NotYet(self._clock.wall_ms() + DOUBT_MS, why)
+        known = await self._venue.find(client_order_id)
+        if known is None:
             return ProvenAbsent()
+        if isinstance(known, NotYet):
+            return known
+        return Found(known.update(), same_terms=known.has_terms_of(order))
 
     def watch(self, order: Order) -> None:
         """Tell of the order again; what it goes through later is told anyway."""
-        known = self._sim.orders.get(order.client_order_id)
+        known = self._venue.sim.orders.get(order.client_order_id)
         if known is not None:
             self._news.tell(known.updates())
 
     async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
         """What the venue took since then."""
-        return [known.past() for known in self._orders_of(symbol) if known.at_ms >= since_ms]
+        return [known.past() for known in await self._venue.orders_of(symbol) if known.at_ms >= since_ms]
 
     async def updates(self) -> AsyncIterator[OrderUpdate]:
         """Parts that fill after the first, and what becomes of resting orders; ends at `close`."""
@@ -259,101 +213,63 @@ class PaperAdapter:
 
     async def cancel(self, client_order_id: str, symbol: str) -> CancelResult:
         """Let the order stop working; on disk when this returns."""
-        return await asyncio.shield(self._spawn(self._cancel(client_order_id)))
-
-    async def _cancel(self, client_order_id: str) -> CancelResult:
-        async with self._turn:
-            decided = self._sim.decide_cancel(client_order_id, self._clock.wall_ms())
-            if not isinstance(decided, Ended):
-                return decided
-            try:
-                await self._make_true([decided])
-            except JournalWriteError as error:
-                return CancelResult(done=False, text=str(error))
-        self._news.tell((self._sim.orders[client_order_id].update(),))
-        return CancelResult(done=True)
+        result, updates = await self._venue.cancel(client_order_id)
+        self._news.tell(updates)
+        return result
 
     async def amend(self, client_order_id: str, symbol: str, qty: Decimal, price: Decimal) -> AmendResult:
         """Change a resting order; on disk when this returns."""
-        return await asyncio.shield(self._spawn(self._amend(client_order_id, qty, price)))
-
-    async def _amend(self, client_order_id: str, qty: Decimal, price: Decimal) -> AmendResult:
-        async with self._turn:
-            self._sim.rules = self._rules()
-            decided = self._sim.decide_amend(client_order_id, qty, price, self._clock.wall_ms())
-            if isinstance(decided, AmendResult):
-                return decided
-            try:
-                await self._make_true([decided])
-            except JournalWriteError as error:
-                return AmendResult(done=False, text=str(error))
+        self._venue.sim.rules = self._rules()
+        result = await self._venue.amend(Amended(client_order_id, self._clock.wall_ms(), qty, price))
         self._look_now.set()
-        return AmendResult(done=True)
+        return result
 
     async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill]:
         """The trades since then, oldest first."""
-        fills = [
-            fill for known in self._orders_of(symbol) for fill in known.fills() if fill.ts_ms >= since_ms
-        ]
-        return sorted(fills, key=lambda fill: fill.ts_ms)
+        fills = [fill for known in await self._venue.orders_of(symbol) for fill in known.fills()]
+        return sorted((fill for fill in fills if fill.ts_ms >= since_ms), key=lambda fill: fill.ts_ms)
 
     async def get_position(self, symbol: str) -> Decimal:
         """What all trades add up to."""
-        position = self._sim.positions.get(symbol)
+        position = self._venue.sim.positions.get(symbol)
         return Decimal(0) if position is None else position.qty
 
     async def get_balance(self) -> dict[str, Decimal]:
         """What trading has earned since the journal began, by quote asset: there is no deposit."""
         balance: dict[str, Decimal] = {}
-        for symbol, position in self._sim.positions.items():
+        for symbol, position in self._venue.sim.positions.items():
             asset = quote_asset(symbol)
-            balance[asset] = balance.get(asset, Decimal(0)) + position.realised - position.fees
+            earned = exact_difference(position.realised, position.fees)
+            balance[asset] = exact_sum(balance.get(asset, Decimal(0)), earned)
         return balance
 
     async def open_orders(self, symbol: str) -> Sequence[PastOrder]:
         """What rests."""
-        return [known.past() for known in self._sim.working(symbol)]
-
-    def _orders_of(self, symbol: str) -> list[VenueOrder]:
-        return [known for known in self._sim.orders.values() if known.order.symbol == symbol]
+        return [known.past() for known in self._venue.sim.working(symbol)]
 
     async def _keep_looking(self) -> None:
         """Compare resting orders with prices: at once where a signal brings one, else now and then."""
         while True:
-            if not self._sim.symbols_working:
+            if not self._venue.sim.symbols_working:
                 await self._look_now.wait()
             else:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._look_now.wait()
             self._look_now.clear()
-            for symbol in self._sim.symbols_working:
-                await asyncio.shield(self._spawn(self._look(symbol)))
-            for symbol in [symbol for symbol in self._seen if not self._sim.has_working(symbol)]:
+            for symbol in self._venue.sim.symbols_working:
+                await self._look(symbol)
+            for symbol in [symbol for symbol in self._seen if not self._venue.sim.has_working(symbol)]:
                 del self._seen[symbol]
 
     async def _look(self, symbol: str) -> None:
         quotes = self._seen.pop(symbol, [])
-        now_ms = self._clock.wall_ms()
-        book = self._quotes.quote(symbol, None, now_ms)
+        book = self._quotes.quote(symbol, None, self._clock.wall_ms())
         # Only a book moves by itself; any other price belongs to the signal that it came with.
         if isinstance(book, Quote) and book.is_book:
             quotes.append(book)
-        for quote in quotes:
-            async with self._turn:
-                found = self._sim.decide_look(symbol, quote, now_ms)
-                told = {
-                    fact.client_order_id: len(self._sim.orders[fact.client_order_id].parts) for fact in found
-                }
-                try:
-                    await self._make_true(found)
-                except JournalWriteError:
-                    # Nothing has filled: the orders rest on, and the next look tries again.
-                    return
-                news = [
-                    update for key, first in told.items() for update in self._sim.orders[key].updates(first)
-                ]
-            self._news.tell_in_time(sorted(news, key=lambda update: update.event_ms or 0))
+        if quotes:
+            self._news.tell_in_time(await self._venue.look(symbol, quotes))
 
     async def flush(self) -> None:
         """Every fact is on disk before it is told."""
@@ -365,18 +281,6 @@ class PaperAdapter:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
             self._looking = None
-        async with self._turn:
-            journal, self._journal = self._journal, None
-        if self._running:
-            await asyncio.wait(self._running)
-        if journal is not None:
-            await asyncio.to_thread(journal.close)
+        await self._venue.close()
         self._news.close()
         await self._quotes.close()
-
-    def _spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Work that goes on to its end although its caller is cancelled."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from adapters.contract import Order, OrderSide, Reject
-from adapters.costs import CostModel
+from adapters.costs import CostModel, MakerTakerCosts, StaticCosts
 from adapters.filters import SymbolRules
 from adapters.grid import canonical, exact_difference, exact_sum, plain, product
 from adapters.paper.dice import Dice, gaps_ms, split
@@ -19,6 +19,9 @@ from adapters.paper.facts import Part
 from adapters.paper.quotes import Quote
 from adapters.paper.terms import Terms
 
+# Who loses so much to the market gets nothing for what he sells.
+ALL_OF_IT_BPS = Decimal(10_000)
+_NONE = Decimal(0)
 _ONE = Decimal(1)
 _PER_BASIS_POINT = Decimal("0.0001")
 
@@ -36,19 +39,36 @@ def reaches(side: OrderSide, price: Decimal, quote: Quote) -> bool:
 class Filling:
     """The prices and parts of one venue's trades."""
 
-    __slots__ = ("_costs", "_dice", "_terms")
+    __slots__ = (
+        "_costs",
+        "_dice",
+        "_down",
+        "_fee_bps",
+        "_fee_rate",
+        "_moved_bps",
+        "_terms",
+        "_up",
+        "never_wide",
+    )
 
     def __init__(self, terms: Terms, costs: CostModel, dice: Dice) -> None:
         self._terms = terms
         self._costs = costs
         self._dice = dice
+        # Rates as factors, kept for as long as the model names the same ones.
+        self._moved_bps, self._up, self._down = _NONE, _ONE, _ONE
+        self._fee_bps, self._fee_rate = _NONE, _NONE
+        # True where no order is ever too wide: nothing has to be worked out for that.
+        fixed = isinstance(costs, StaticCosts | MakerTakerCosts)
+        most = costs.costs(notional=_ONE, maker=False).slippage_bps
+        self.never_wide = fixed and terms.slippage_bps_max is None and most < ALL_OF_IT_BPS
 
     def too_wide(self, order: Order, quote: Quote) -> Reject | None:
         """Why the slippage that is assumed for the order is more than anyone would take, or None."""
         most = self._terms.slippage_bps_max
-        if quote.is_book or not crosses(order, quote):
+        if self.never_wide or quote.is_book or not crosses(order, quote):
             return None
-        meets = _met(order, quote)
+        meets = quote.ask if order.side == "buy" else quote.bid
         slippage_bps = self._costs.costs(notional=product(order.qty, meets), maker=False).slippage_bps
         if most is not None and slippage_bps > most:
             return Reject(
@@ -56,7 +76,7 @@ class Filling:
                 f"the assumed slippage is {plain(slippage_bps)} bps, at most {plain(most)} are allowed"
                 " (execution.paper.slippage_bps_max)",
             )
-        if order.side == "sell" and _worse("sell", meets, slippage_bps) <= 0:
+        if order.side == "sell" and slippage_bps >= ALL_OF_IT_BPS:
             return Reject(
                 "slippage_too_wide", f"the assumed slippage is {plain(slippage_bps)} bps, which is all of it"
             )
@@ -64,23 +84,33 @@ class Filling:
 
     def taken(self, order: Order, quote: Quote, rules: SymbolRules | None, now_ms: int) -> tuple[Part, ...]:
         """The trades of an order that takes what the quote offers; `too_wide` was asked before."""
-        price = _met(order, quote)
+        price, value, rate = self._taker(order, quote)
+        return self._parts(order, order.qty, price, value, rate, rules, now_ms, maker=False)
+
+    def taken_at_once(self, order: Order, quote: Quote, now_ms: int) -> Part:
+        """The one trade of `taken`, where no order fills in parts."""
+        price, value, rate = self._taker(order, quote)
+        return Part(now_ms, order.qty, price, product(value, rate), False)
+
+    def _taker(self, order: Order, quote: Quote) -> tuple[Decimal, Decimal, Decimal]:
+        """Price, value, and the fee as a share of it."""
+        price = quote.ask if order.side == "buy" else quote.bid
         value = product(order.qty, price)
         costs = self._costs.costs(notional=value, maker=False)
         if not quote.is_book and costs.slippage_bps:
-            price = _worse(order.side, price, costs.slippage_bps)
+            price = self._worse(order.side, price, costs.slippage_bps)
             if order.price is not None:
                 price = min(price, order.price) if order.side == "buy" else max(price, order.price)
             value = product(order.qty, price)
-        return self._parts(order, order.qty, price, value, costs.fee_bps, rules, now_ms, maker=False)
+        return price, value, self._rate(costs.fee_bps)
 
     def waited(
         self, order: Order, qty: Decimal, price: Decimal, rules: SymbolRules | None, now_ms: int
     ) -> tuple[Part, ...]:
         """The trades of a resting order whose `price` the market has reached; `qty` is what is left of it."""
         value = product(qty, price)
-        fee_bps = self._costs.costs(notional=value, maker=True).fee_bps
-        return self._parts(order, qty, price, value, fee_bps, rules, now_ms, maker=True)
+        rate = self._rate(self._costs.costs(notional=value, maker=True).fee_bps)
+        return self._parts(order, qty, price, value, rate, rules, now_ms, maker=True)
 
     def _parts(
         self,
@@ -88,14 +118,13 @@ class Filling:
         qty: Decimal,
         price: Decimal,
         value: Decimal,
-        fee_bps: Decimal,
+        rate: Decimal,
         rules: SymbolRules | None,
         now_ms: int,
         *,
         maker: bool,
     ) -> tuple[Part, ...]:
         """One trade, or for a share of the orders several, a few milliseconds apart."""
-        rate = product(fee_bps, _PER_BASIS_POINT)
         share, order_id = self._terms.partial_share, order.client_order_id
         if not share or not self._dice.hits(share, order_id, "partial"):
             return (Part(now_ms, qty, price, product(value, rate), maker),)
@@ -118,11 +147,14 @@ class Filling:
             rest = exact_difference(rest, some)
         return [*quantities[:-1], canonical(rest)]
 
+    def _rate(self, fee_bps: Decimal) -> Decimal:
+        if fee_bps is not self._fee_bps:
+            self._fee_bps, self._fee_rate = fee_bps, product(fee_bps, _PER_BASIS_POINT)
+        return self._fee_rate
 
-def _met(order: Order, quote: Quote) -> Decimal:
-    return quote.ask if order.side == "buy" else quote.bid
-
-
-def _worse(side: OrderSide, price: Decimal, slippage_bps: Decimal) -> Decimal:
-    moved = product(slippage_bps, _PER_BASIS_POINT)
-    return product(price, exact_sum(_ONE, moved if side == "buy" else -moved))
+    def _worse(self, side: OrderSide, price: Decimal, slippage_bps: Decimal) -> Decimal:
+        if slippage_bps is not self._moved_bps:
+            moved = product(slippage_bps, _PER_BASIS_POINT)
+            self._moved_bps = slippage_bps
+            self._up, self._down = exact_sum(_ONE, moved), exact_difference(_ONE, moved)
+        return product(price, self._up if side == "buy" else self._down)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,16 +20,24 @@ from config.redact import Redactor, redactor_of
 from config.rules import broken_rules, unenforced
 from config.settings import Settings
 
+if TYPE_CHECKING:
+    from config.strategy_mode import StrategySettings
+
 DEFAULT_ORIGIN = f"default ({DEFAULTS_NAME})"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The merged settings; the origin of each dotted key; sentences that an operator should read."""
+    """The merged settings; the origin of each dotted key; sentences that an operator should read.
+
+    `strategy` is the node strategy_mode of `config_file`, None where there is none.
+    """
 
     settings: Settings
     origins: dict[str, str]
     warnings: list[str]
+    config_file: Path | None = None
+    strategy: StrategySettings | None = None
 
 
 def load_settings(
@@ -48,6 +56,7 @@ def load_settings(
         if not any(_touches(merged.refused, key) for key in broken.keys):
             merged.problems.append(located(broken.sentence, _where(entries, broken.keys)))
     redactor = credentials_redactor(settings, environ)
+    strategy = _strategy(config_file, merged)
     if merged.problems:
         raise ConfigError(redactor.text(problem) for problem in merged.problems)
     if settings.broker.mock_enabled is not None:
@@ -57,7 +66,26 @@ def load_settings(
         sentence = f"{key} has no effect: this version does not enforce it in mode {settings.execution.mode}"
         merged.warnings.append(located(sentence, _where(entries, (key,))))
     origins = {key: entries[key].origin if key in entries else DEFAULT_ORIGIN for key in leaves()}
-    return Loaded(settings, origins, [redactor.text(warning) for warning in merged.warnings])
+    warnings = [redactor.text(warning) for warning in merged.warnings]
+    return Loaded(settings, origins, warnings, config_file, strategy)
+
+
+def _strategy(config_file: Path | None, merged: Layer) -> StrategySettings | None:
+    """The strategy mode of a file that could be read; its problems go with the others."""
+    if config_file is None:
+        return None
+    from config.strategy_mode import read_strategy_mode
+
+    try:
+        strategy = read_strategy_mode(config_file)
+    except ConfigError as error:
+        # A file that is no YAML at all has been told already, with another page to look at.
+        told = {problem.partition(" (")[0] for problem in merged.problems}
+        merged.problems += [one for one in error.problems if one.partition(" (")[0] not in told]
+        return None
+    if strategy is not None:
+        merged.warnings += strategy.warnings
+    return strategy
 
 
 def credentials_redactor(settings: Settings, environ: Mapping[str, str]) -> Redactor:

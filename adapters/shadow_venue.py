@@ -157,8 +157,7 @@ class SecondVenue:
         """None of them ends by itself while all is well."""
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            error = next(iter(done)).exception()
-            return "its news ended" if error is None else f"{RAISED} {error!r}"
+            return f"{RAISED} {next(iter(done)).exception()!r}"
         finally:
             for task in tasks:
                 self._leave_alone(task)
@@ -236,6 +235,8 @@ class SecondVenue:
     async def _listen(self, second: ExecutionAdapter) -> None:
         async for update in second.updates():
             self._copies.learn_from_shadow(update)
+        # One that fills at once has no later news.
+        await asyncio.Event().wait()
 
     async def _cancel_copies(self, second: ExecutionAdapter) -> None:
         """Copies of limit orders that nobody needs any more; best effort, each tried once."""

@@ -19,6 +19,7 @@ from worker.controls import Controls
 from worker.daemon import Daemon
 from worker.gone_files import GoneFiles
 from worker.notify import Notifier
+from worker.shadow_watch import watch_of
 
 
 class MemorySource:
@@ -81,6 +82,7 @@ class Process:
             gone_files=GoneFiles(
                 worker.store, worker.writer, clock, signals_dir=folder, symbols=list(inputs)
             ),
+            shadow=watch_of(adapter, worker.metrics, execution.shadow),
         )
 
     async def __aenter__(self) -> Process:

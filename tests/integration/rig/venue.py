@@ -17,7 +17,7 @@ from adapters.binance.connect import open_binance
 from adapters.binance.credentials import Credentials
 from adapters.binance.transport import Transport
 from adapters.binance.wire import Request
-from adapters.contract import Order, OrderCtx, OrderUpdate, StartRefusal
+from adapters.contract import ExecutionAdapter, Order, OrderCtx, OrderUpdate, StartRefusal
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultRule
 from config.settings import Settings
@@ -166,12 +166,12 @@ class Venue:
 class Ear:
     """Listens to the updates of an adapter."""
 
-    def __init__(self, adapter: BinanceAdapter) -> None:
+    def __init__(self, adapter: ExecutionAdapter) -> None:
         self.updates: list[OrderUpdate] = []
         self._last: dict[str, OrderUpdate] = {}
         self.task = asyncio.create_task(self._listen(adapter))
 
-    async def _listen(self, adapter: BinanceAdapter) -> None:
+    async def _listen(self, adapter: ExecutionAdapter) -> None:
         async for update in adapter.updates():
             self.updates.append(update)
             self._last[update.client_order_id] = update

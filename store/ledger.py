@@ -341,6 +341,8 @@ class Ledger(Reads):
             write(sql.POSITION, [astuple(position) for position in share.positions])
         if share.stamps:
             write(sql.STAMP, list(share.stamps.items()))
+        if share.told:
+            self._connection.execute(sql.TELL_EVENTS, share.told)
         if share.projected_files:
             write(sql.PROJECTED_FILE, [astuple(file) for file in share.projected_files])
         if share.projected:

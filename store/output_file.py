@@ -42,7 +42,7 @@ def append_lines(path: Path, data: bytes, size: int) -> int:
     finally:
         os.close(descriptor)
     if is_new:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     return size + len(data)
 
 
@@ -54,7 +54,7 @@ def _open(path: Path) -> tuple[int, bool]:
         is_new_folder = not path.parent.exists()
         path.parent.mkdir(parents=True, exist_ok=True)
         if is_new_folder:
-            _sync_folder(path.parent.parent)
+            sync_folder(path.parent.parent)
         return os.open(path, flags | os.O_CREAT, 0o644), True
 
 
@@ -75,7 +75,7 @@ def rewrite(path: Path, data: bytes) -> int:
     finally:
         os.close(descriptor)
     os.replace(draft, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return len(data)
 
 
@@ -85,7 +85,8 @@ def unlink_all(paths: Iterable[Path]) -> None:
         path.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on disk. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -141,6 +141,10 @@ class Reads:
         row = self._connection.execute(sql.LANE_OF, (symbol,)).fetchone()
         return int(row[1]) if row else 0
 
+    def last_event_seq(self) -> int:
+        """The sequence number of the newest event; 0 when there is none."""
+        return int(self._connection.execute(sql.LAST_EVENT_SEQ).fetchone()[0])
+
     def stamps(self) -> dict[str, str]:
         """What this store belongs to."""
         return dict(self._connection.execute(sql.STAMPS).fetchall())

@@ -166,6 +166,8 @@ class Share:
     halts: list[Halt] = field(default_factory=list)
     resumes: list[str] = field(default_factory=list)
     audits: list[Audit] = field(default_factory=list)
+    # Events after the first sequence number, up to the second, are to be told in exec_events.
+    told: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)

@@ -27,6 +27,7 @@ from worker.halts import Halts
 from worker.lane import Lane
 from worker.metrics import Metrics
 from worker.news import News
+from worker.outputs import Outputs, begin_log, log_projector
 from worker.pace import Permits, Slots
 from worker.parts import Parts
 from worker.planning import rules_of
@@ -76,7 +77,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     metrics.set_build(version=VERSION, mode=execution.mode.value, adapter=parts.adapter.name)
     metrics.set_rate_limit(execution.rate_limit.max_qps)
     report = Report(metrics, parts.log, clock, success_share=execution.log.success_share)
-    writer, projector = _writer_and_projector(parts, ledger, executor, metrics, pulses)
+    writer, outputs = await _writer_and_outputs(parts, ledger, executor, metrics, pulses)
     refusal = await parts.adapter.start(StoreView(ledger, writer))
     if refusal is not None:
         raise StartRefusedError(refusal)
@@ -89,7 +90,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         lanes=lanes,
         ledger=ledger,
         source=source,
-        projector=projector,
+        projector=outputs,
         pulses=pulses,
         metrics=metrics,
         log=parts.log,
@@ -104,17 +105,17 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     return daemon
 
 
-def _writer_and_projector(
+async def _writer_and_outputs(
     parts: Parts, ledger: Ledger, executor: ThreadPoolExecutor, metrics: Metrics, pulses: Pulses
-) -> tuple[Writer, Projector]:
+) -> tuple[Writer, Outputs]:
     """Each commit of the one wakes the other."""
-    writer_pulse, projector_pulse = pulses.of("store"), pulses.of("outputs")
-    writer_pulse.waits(math.inf)
-    projector_pulse.waits(math.inf)
+    writer_pulse, projector_pulse, log_pulse = map(pulses.of, ("store", "outputs", "execution log"))
+    for pulse in (writer_pulse, projector_pulse, log_pulse):
+        pulse.waits(math.inf)
 
     def committed(took_s: float) -> None:
         metrics.commit_took_s(took_s)
-        projector.wake()
+        outputs.wake()
 
     writer = Writer(
         ledger,
@@ -123,14 +124,18 @@ def _writer_and_projector(
         on_commit=committed,
         on_work=lambda working: writer_pulse.turn() if working else writer_pulse.waits(math.inf),
     )
+    folder, execution, clock = parts.store.folder, parts.execution, parts.clock
     projector = Projector(
-        parts.store.folder,
+        folder,
         writer,
-        parts.clock,
-        with_skipped=parts.execution.debug.log_skipped_signals,
+        clock,
+        with_skipped=execution.debug.log_skipped_signals,
         silent_for=projector_pulse.waits,
     )
-    return writer, projector
+    log = log_projector(execution.execlog, folder, execution.output_dir, writer, clock, log_pulse.waits)
+    outputs = Outputs(projector, log)
+    await begin_log(execution.execlog, folder, execution.output_dir, ledger, writer, clock)
+    return writer, outputs
 
 
 def _gone_files(parts: Parts, writer: Writer) -> GoneFiles:

@@ -18,7 +18,6 @@ from config.settings import Execution
 from store.errors import StoreError
 from store.ledger import Ledger
 from store.lifecycle import State
-from store.projector import Projector
 from streams.choice import ignored_newer_sources
 from streams.source import Source
 from worker.controls import Controls
@@ -28,6 +27,7 @@ from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
 from worker.notify import Notifier
+from worker.outputs import Outputs
 from worker.pulse import Pulses
 from worker.shadow_watch import ShadowWatch
 
@@ -56,7 +56,7 @@ class Daemon:
         lanes: Sequence[Lane],
         ledger: Ledger,
         source: Source,
-        projector: Projector,
+        projector: Outputs,
         pulses: Pulses,
         metrics: Metrics,
         log: Log,

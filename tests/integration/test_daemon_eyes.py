@@ -15,7 +15,7 @@ from rig.process import Process
 from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
-from store.projector import READ_S_MAX
+from store.following import READ_S_MAX
 from worker.daemon import HOUSEKEEPING_S, PRUNE_S, SELDOM_S, SILENCE_S_MAX, WorkerProbe
 
 

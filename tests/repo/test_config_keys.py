@@ -19,7 +19,6 @@ RULES = "config/settings.py"
 NOT_YET_USED = {
     "execution.cost.": "the simulated venue assumes costs",
     "execution.shadow.": "the shadow adapter",
-    "execution.execlog": "the execution log",
     "broker.testnet": "older files have it: config/rules.py compares it by name",
     "broker.mock_enabled": "older files have it: config/load.py warns of it by name",
 }

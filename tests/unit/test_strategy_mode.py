@@ -97,9 +97,12 @@ def test_foreign_keys_and_nodes_are_left_alone(tmp_path: Path) -> None:
 
 def test_the_rest_of_the_configuration_does_not_mind_the_node(tmp_path: Path) -> None:
     path = tmp_path / "my.yaml"
-    path.write_text("execution: {mode: paper}\nstrategy_mode: {mode: nonsense}\n")
+    path.write_text("execution: {mode: paper}\nstrategy_mode: {mode: force_quiet, triggers: {a: 1}}\n")
 
-    assert load_settings(config_file=path, environ={}, overrides={}).warnings == []
+    loaded = load_settings(config_file=path, environ={}, overrides={})
+
+    assert loaded.warnings == []
+    assert loaded.settings.execution.mode == "paper"
 
 
 def test_a_key_that_looks_like_one_of_ours_is_a_warning(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from adapters.contract import (
     Order,
     OrderCtx,
+    OrderSide,
     Reject,
     Rejected,
     StartRefusal,
@@ -94,7 +95,7 @@ class BacktestVenue:
             terms.partial_share or terms.error_share or terms.timeouts or terms.latency_jitter_ms
         )
         self._latency_ms = terms.latency_ms
-        self._known: dict[tuple[str, str, Decimal, Decimal], _Known] = {}
+        self._known: dict[tuple[str, OrderSide, Decimal, Decimal], _Known] = {}
         self._number = 0
 
     @property
@@ -106,7 +107,7 @@ class BacktestVenue:
         """The price at a signal's time."""
         return self.quotes.quote(symbol, signal_price, ts_ms)
 
-    def trade_at_once(self, symbol: str, side: str, quote: Quote, now_ms: int) -> Placement | None:
+    def trade_at_once(self, symbol: str, side: OrderSide, quote: Quote, now_ms: int) -> Placement | None:
         """The fate of a market order like one before it; None: not known, ask `trade`.
 
         Without dice a market order's fate follows from symbol, side and price alone, so it is worked out once

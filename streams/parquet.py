@@ -26,7 +26,7 @@ class ParquetPart:
     unfinished = 0
 
     def __init__(self, path: Path) -> None:
-        self.files = (InputFile(path.name, path, path.stat().st_size),)
+        self.files: Sequence[InputFile] = (InputFile(path.name, path, path.stat().st_size),)
         self.done = 0
         self._path = path
         # By name at run time: the types of an extra that may be missing cannot be checked.

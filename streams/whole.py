@@ -62,7 +62,7 @@ class FolderPart:
         folder = signals_dir / "ready" / "signal" / symbol
         candidates = _candidates(folder)
         prefix = f"ready/signal/{symbol}/"
-        self.files = _files_of(folder, prefix, candidates)
+        self.files: Sequence[InputFile] = _files_of(folder, prefix, candidates)
         self.begin_ms = next((time for each in candidates if (time := each.time_ms) is not None), 0)
         self.total = sum(file.size for file in self.files)
         self.done = 0
@@ -109,7 +109,7 @@ class FilePart:
     begin_ms = 0
 
     def __init__(self, path: Path, *, settings: settings.Source) -> None:
-        self.files = (InputFile(path.name, path, path.stat().st_size),)
+        self.files: Sequence[InputFile] = (InputFile(path.name, path, path.stat().st_size),)
         self.total = self.files[0].size
         self.done = 0
         self.unfinished = 0

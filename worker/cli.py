@@ -33,6 +33,7 @@ from worker.cli_options import (
     earlier,
     given_of,
 )
+from worker.cli_replay import replay
 from worker.cli_shadow import shadow_app
 from worker.exits import Exit
 from worker.options import RunOptions
@@ -323,3 +324,4 @@ app.command(short_help="Show the account at the exchange.")(account)
 app.command("cancel-all", short_help="Cancel all working orders at the exchange.")(cancel_all)
 app.command(short_help="Close one position at the exchange.")(flatten)
 app.command(short_help="Run a practice exchange on loopback.")(exchange)
+app.command(short_help="Replay signals of the past on a simulated venue.")(replay)

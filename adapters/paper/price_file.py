@@ -284,9 +284,9 @@ def _csv_row(number: int, given: dict[str, str]) -> _Row:
 class FileQuotes:
     """The `QuoteSource` of a price file, for the signal's own time."""
 
-    def __init__(self, path: Path, *, symbols: Collection[str], max_age_ms: int) -> None:
+    def __init__(self, path: Path, *, symbols: Collection[str] | None, max_age_ms: int) -> None:
         self._path = path
-        self._symbols = frozenset(symbols)
+        self._symbols = None if symbols is None else frozenset(symbols)
         self._max_age_ms = max_age_ms
         self._table = PriceTable(max_age_ms=max_age_ms)
 

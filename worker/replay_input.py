@@ -1,0 +1,221 @@
+"""What `--signals` names, as parts that are read once, and their records merged over symbols.
+
+The order is fixed: by time, then by symbol, and within a symbol as its source has them. A late line keeps its
+place behind the lines before it, as live; a single file is taken line by line.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from operator import itemgetter
+from pathlib import Path
+from typing import Final
+
+from config.seams import Clock
+from config.settings import Execution
+from streams.choice import SIGNAL_FOLDER, resolve_kind
+from streams.codec import own_symbol
+from streams.parquet import MAGIC as PARQUET_MAGIC
+from streams.parquet import ParquetPart
+from streams.signal import Malformed, Record
+from streams.sqlite import FILE_NAMES
+from streams.sqlite_whole import MAGIC as SQLITE_MAGIC
+from streams.sqlite_whole import WholeTable
+from streams.whole import FilePart, FolderPart, InputFile, Part, WholeInputError
+
+# What all parts together hold in memory, in bytes of lines; a burst of one has these bounds.
+HELD_BYTES_MAX = 8 * 2**20
+CHUNK_BYTES_MIN = 16 * 2**10
+# The kind of an input of lines, in a folder or a file.
+LINES: Final = "jsonl"
+
+# The time that orders it among others, and the record.
+Timed = tuple[int, Record]
+_time = itemgetter(0)
+
+
+class Input:
+    """All signals of one replay. `symbols` None: all that are found. Raises WholeInputError."""
+
+    def __init__(self, path: Path, symbols: Sequence[str] | None, execution: Execution, clock: Clock) -> None:
+        self._closing = ExitStack()
+        self._wanted = None if symbols is None else frozenset(symbols)
+        self.kind = ""
+        try:
+            self.parts = self._open(path, symbols, execution, clock)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise WholeInputError(f"{path} cannot be read ({why}): let this user read it") from None
+
+    @property
+    def files(self) -> list[InputFile]:
+        """Every file that is read, once, in a fixed order."""
+        found = {file.name: file for part in self.parts for file in part.files}
+        return [found[name] for name in sorted(found)]
+
+    @property
+    def total(self) -> int:
+        """How much there is, in bytes or rows."""
+        return sum(part.total for part in self.parts)
+
+    @property
+    def done(self) -> int:
+        """How much of it was handed out."""
+        return sum(part.done for part in self.parts)
+
+    @property
+    def unfinished(self) -> int:
+        """Last lines without an end that are no signals."""
+        return sum(part.unfinished for part in self.parts)
+
+    def bursts(self) -> Iterator[list[Timed]]:
+        """The records in their order. Raises WholeInputError."""
+        if len(self.parts) == 1:
+            (only,) = self.parts
+            yield from _Stream(only, self._wanted)
+            return
+        yield from merged([_Stream(part, self._wanted) for part in self.parts])
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._closing.close()
+
+    def _open(
+        self, path: Path, symbols: Sequence[str] | None, execution: Execution, clock: Clock
+    ) -> Sequence[Part]:
+        if not path.exists():
+            raise WholeInputError(f"{path} does not exist: name a folder or a file with signals")
+        if path.is_file():
+            return self._file(path, symbols, execution)
+        kind = resolve_kind(execution.sink.kind, path)
+        if kind != LINES:
+            self.kind = kind
+            if not (path / FILE_NAMES[kind]).is_file():
+                raise WholeInputError(f"{path} has no {FILE_NAMES[kind]}: name a folder with signals")
+            return self._table(path / FILE_NAMES[kind], symbols)
+        self.kind = LINES
+        found = symbols if symbols is not None else _symbols_in(path / SIGNAL_FOLDER)
+        chunk_bytes = min(
+            execution.source.chunk_bytes, max(HELD_BYTES_MAX // max(len(found), 1), CHUNK_BYTES_MIN)
+        )
+        parts = [
+            FolderPart(path, symbol, settings=execution.source, clock=clock, chunk_bytes=chunk_bytes)
+            for symbol in sorted(found)
+        ]
+        if not any(part.files for part in parts):
+            raise WholeInputError(
+                f"{path} has no ready/signal/SYMBOL/*.jsonl, signals.db or signals_v2.db: name another folder"
+            )
+        return parts
+
+    def _file(self, path: Path, symbols: Sequence[str] | None, execution: Execution) -> Sequence[Part]:
+        with path.open("rb") as file:
+            begin = file.read(len(SQLITE_MAGIC))
+        if begin == SQLITE_MAGIC:
+            self.kind = "sqlite"
+            return self._table(path, symbols)
+        if begin.startswith(PARQUET_MAGIC):
+            self.kind = "parquet"
+            part = ParquetPart(path)
+            self._closing.callback(part.close)
+            return (part,)
+        self.kind = LINES
+        return (FilePart(path, settings=execution.source),)
+
+    def _table(self, path: Path, symbols: Sequence[str] | None) -> Sequence[Part]:
+        table = WholeTable(path)
+        self._closing.callback(table.close)
+        parts = table.parts(symbols)
+        if not any(part.total for part in parts):
+            raise WholeInputError(f"table signals of {path} has no rows to replay: see --symbols")
+        return parts
+
+
+def _symbols_in(folder: Path) -> list[str]:
+    """The folders that are named like a symbol, as a worker could be told to read them."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if own_symbol(entry.name) == entry.name)
+
+
+class _Stream:
+    """One part, each record with a time that never goes back; symbols that are not wanted are left out.
+
+    A malformed record has no time: it takes that of the record before it, at the beginning of the one after.
+    """
+
+    def __init__(self, part: Part, wanted: frozenset[str] | None) -> None:
+        self.symbol = part.symbol
+        self._part = part
+        # The records of a part with one symbol are all of that symbol.
+        self._wanted = None if part.symbol else wanted
+
+    def __iter__(self) -> Iterator[list[Timed]]:
+        latest_ms = 0
+        for records in self._part.bursts():
+            if self._wanted is not None:
+                records = [each for each in records if each.symbol in self._wanted or not each.symbol]
+            if not latest_ms:
+                latest_ms = _first_time(records) or self._part.begin_ms
+            timed: list[Timed] = []
+            add = timed.append
+            for record in records:
+                if record.__class__ is not Malformed and record.ts_ms > latest_ms:  # type: ignore[union-attr]  # a Signal
+                    latest_ms = record.ts_ms  # type: ignore[union-attr]  # a Signal
+                add((latest_ms, record))
+            if timed:
+                yield timed
+
+
+def _first_time(records: Sequence[Record]) -> int:
+    return next((record.ts_ms for record in records if not isinstance(record, Malformed)), 0)
+
+
+class _Head:
+    """What a stream has handed out and the merge has not."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self.symbol = stream.symbol
+        self._bursts = iter(stream)
+        self.timed: list[Timed] = []
+        self.ended = False
+
+    def fill(self) -> None:
+        """Have at least one record, unless the stream is at its end."""
+        while not self.timed and not self.ended:
+            burst = next(self._bursts, None)
+            if burst is None:
+                self.ended = True
+            else:
+                self.timed = burst
+
+    def take(self, until_ms: int) -> list[Timed]:
+        """What is not later than that."""
+        count = bisect_right(self.timed, until_ms, key=_time)
+        taken, self.timed = self.timed[:count], self.timed[count:]
+        return taken
+
+
+def merged(streams: Sequence[_Stream]) -> Iterator[list[Timed]]:
+    """The records of several streams by time, then by symbol, then as their stream has them."""
+    heads = [_Head(stream) for stream in sorted(streams, key=lambda each: each.symbol)]
+    while heads:
+        for head in heads:
+            head.fill()
+        heads = [head for head in heads if head.timed]
+        if not heads:
+            return
+        # What a stream has not handed out yet is not earlier than its last record.
+        until_ms = min(head.timed[-1][0] for head in heads)
+        # Another record of that very time may follow in the stream that sets the bound.
+        bound = next(number for number, head in enumerate(heads) if head.timed[-1][0] == until_ms)
+        ready = [
+            timed
+            for number, head in enumerate(heads)
+            for timed in head.take(until_ms if number <= bound else until_ms - 1)
+        ]
+        # Stable: equal times stay in the order of the symbols, and within one as they were read.
+        ready.sort(key=_time)
+        yield ready

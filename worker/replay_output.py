@@ -1,0 +1,194 @@
+"""The output folder of a replay: built aside, and there only when it is whole.
+
+Everything is written below `.part` and renamed at the end, the run's own file last: without `run.json` a
+folder is no finished replay, whatever was killed when. A folder that is anything else is left alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from store.paths import DATABASE
+from store.projector import hour_name
+from streams.signal import Malformed
+from worker.replay_rows import FillLine, Line
+
+PART = ".part"
+RUN = "run.json"
+SUMMARY = "summary.json"
+FILLS = "fills.jsonl"
+EXECUTIONS = "executions"
+PRODUCT = "execution-worker replay"
+# In the order of their renaming.
+PUBLISHED = (EXECUTIONS, FILLS, SUMMARY, RUN)
+# Lines in memory before they are written out: some 4 MiB.
+LINES_MAX = 8_000
+HOUR_MS = 3_600_000
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_pretty = msgspec.json.Encoder(decimal_format="string", order=None)
+
+
+class ReplayOutputError(Exception):
+    """The output folder cannot be used; the message is the whole sentence."""
+
+
+class ReplayOutput:
+    """The files of one replay. Raises ReplayOutputError; `publish` or `discard` ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.part = folder / PART
+        self._lines: dict[tuple[str, int], list[Line]] = {}
+        self._fills: list[FillLine] = []
+        self._letters: dict[int, list[bytes]] = {}
+        self._count = 0
+        self._lock = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            self._refuse_what_is_not_ours()
+            shutil.rmtree(self.part, ignore_errors=True)
+            (self.part / EXECUTIONS).mkdir(parents=True)
+            (self.part / FILLS).touch()
+        except OSError as error:
+            self._let_go()
+            raise self._unwritable(error) from None
+        except ReplayOutputError:
+            self._let_go()
+            raise
+
+    def execution(self, line: Line) -> None:
+        """One execution has its outcome."""
+        key = (line.symbol, line.exec_ts_ms // HOUR_MS)
+        lines = self._lines.get(key)
+        if lines is None:
+            lines = self._lines[key] = []
+        lines.append(line)
+        self._count += 1
+        if self._count >= LINES_MAX:
+            self.flush()
+
+    def fill(self, line: FillLine) -> None:
+        """One trade."""
+        self._fills.append(line)
+
+    def dead_letter(self, found: Malformed, source: str, ts_ms: int) -> None:
+        """One malformed line, in the shape of the worker's dead letters."""
+        place = found.place
+        where = "offset" if source == "jsonl" else "rowid"
+        letter = {"ts_ms": ts_ms, "source": source, "file": place.file, where: place.offset}
+        letter |= {"reason": found.reason, "raw": found.raw.decode("utf-8", "backslashreplace")}
+        self._letters.setdefault(ts_ms // HOUR_MS, []).append(msgspec.json.encode(letter) + b"\n")
+        self._count += 1
+
+    def flush(self) -> None:
+        """Write out what is held. Raises ReplayOutputError."""
+        folder = self.part / EXECUTIONS
+        try:
+            for (symbol, hour), lines in self._lines.items():
+                self._append(folder / symbol / f"exec_{hour_name(hour)}.jsonl", _encoder.encode_lines(lines))
+            for hour, letters in self._letters.items():
+                self._append(folder / "deadletter" / f"{hour_name(hour)}.jsonl", b"".join(letters))
+            if self._fills:
+                self._append(self.part / FILLS, _encoder.encode_lines(self._fills))
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._lines.clear()
+        self._letters.clear()
+        self._fills.clear()
+        self._count = 0
+
+    def publish(self, summary: object, run: object) -> None:
+        """Put what was built in the place of a former replay. Raises ReplayOutputError."""
+        self.flush()
+        try:
+            (self.part / SUMMARY).write_bytes(as_json(summary))
+            (self.part / RUN).write_bytes(as_json(run))
+            for name in reversed(PUBLISHED):
+                _remove(self.folder / name)
+            for name in PUBLISHED:
+                os.rename(self.part / name, self.folder / name)
+            self.part.rmdir()
+        except OSError as error:
+            raise self._unwritable(error) from None
+        finally:
+            self._let_go()
+
+    def discard(self) -> None:
+        """Leave nothing of this replay behind; after `publish` it does nothing."""
+        if self._lock >= 0:
+            shutil.rmtree(self.part, ignore_errors=True)
+            self._let_go()
+
+    def _append(self, path: Path, data: bytes) -> None:
+        try:
+            file = path.open("ab")
+        except FileNotFoundError:
+            path.parent.mkdir()
+            file = path.open("ab")
+        with file:
+            file.write(data)
+
+    def _hold(self) -> None:
+        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ReplayOutputError(
+                f"another replay writes to {self.folder}: give this one its own --out"
+            ) from None
+
+    def _let_go(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _refuse_what_is_not_ours(self) -> None:
+        names = sorted(entry.name for entry in self.folder.iterdir())
+        if any((self.folder / below / DATABASE).exists() for below in ("", EXECUTIONS)):
+            raise ReplayOutputError(
+                f"{self.folder} holds the store of a worker, which no replay may touch: name another --out"
+            )
+        if names and not (PART in names or is_replay(self.folder)):
+            raise ReplayOutputError(
+                f"{self.folder} holds {names[0]} and is no former replay: empty it, or name another --out"
+            )
+
+    def _unwritable(self, error: OSError) -> ReplayOutputError:
+        why = (error.strerror or str(error)).lower()
+        return ReplayOutputError(
+            f"{self.folder} cannot be written ({why}): name a folder of this user with --out"
+        )
+
+
+def is_replay(folder: Path) -> bool:
+    """Whether a folder holds a finished replay."""
+    try:
+        found = msgspec.json.decode((folder / RUN).read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return False
+    return isinstance(found, dict) and found.get("made_by") == PRODUCT
+
+
+def as_json(value: object) -> bytes:
+    """JSON for people and programs, with money as exact decimal text."""
+    return msgspec.json.format(_pretty.encode(value), indent=2) + b"\n"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def lines_files(folder: Path) -> Sequence[Path]:
+    """The files of executions below an output folder, of a replay or of a worker."""
+    return sorted((folder / EXECUTIONS).glob("*/exec_*.jsonl"))

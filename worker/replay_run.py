@@ -1,0 +1,203 @@
+"""The command `replay`, put together: settings, prices, venue, input and output, and what is told at the end.
+
+What a user may get wrong ends in one sentence and an exit code, and leaves the output folder as it was.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import blake2b
+from pathlib import Path
+
+from adapters.backtest_venue import BacktestError, BacktestVenue, open_venue
+from adapters.contract import StartRefusal
+from adapters.paper.price_file import FileQuotes
+from adapters.paper.quotes import QuoteSource
+from adapters.paper.signal_quotes import SignalQuotes
+from config.seams import Clock
+from config.settings import Execution, PriceSource
+from streams.whole import InputFile, WholeInputError
+from worker.exits import Exit
+from worker.replay import Replay
+from worker.replay_compare import CompareError, Comparison, compare, executions_folder
+from worker.replay_input import LINES, Input
+from worker.replay_output import EXECUTIONS, PRODUCT, ReplayOutput, ReplayOutputError, as_json
+from worker.replay_progress import Progress
+from worker.replay_summary import table
+from worker.version import VERSION
+
+# What stands in for a price where neither the signals nor the settings have one.
+FIXED_PRICE = Decimal(1)
+_DIGEST_BYTES = 2**20
+_BUSINESS = ("long_score_threshold", "short_score_threshold", "order_size_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What one replay was asked to do. `symbols` None: all that are found."""
+
+    signals: Path
+    out: Path
+    symbols: Sequence[str] | None = None
+    prices: Path | None = None
+    compare: Path | None = None
+    as_json: bool = False
+
+
+class _RefusedError(Exception):
+    """A sentence for the user, and the exit code that goes with it."""
+
+    def __init__(self, code: Exit, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+def run_replay(options: ReplayOptions, execution: Execution, clock: Clock) -> int:
+    """Replay, tell, and compare if asked to; the exit code."""
+    try:
+        summary, comparison = _replay(options, execution, clock)
+    except (WholeInputError, CompareError) as error:
+        return _complain(Exit.DATA, str(error))
+    except BacktestError as error:
+        return _complain(Exit.CONFIGURATION, str(error))
+    except ReplayOutputError as error:
+        return _complain(Exit.CANNOT_WRITE, str(error))
+    except _RefusedError as error:
+        return _complain(error.code, str(error))
+    _tell(options, summary, comparison)
+    return Exit.OK if comparison is None or comparison.is_equal else Exit.DATA
+
+
+def _complain(code: Exit, sentence: str) -> int:
+    sys.stderr.write(f"execution-worker: {sentence}\n")
+    return code
+
+
+def _replay(
+    options: ReplayOptions, execution: Execution, clock: Clock
+) -> tuple[dict[str, object], Comparison | None]:
+    there = None if options.compare is None else executions_folder(options.compare)
+    price_file = _price_file(options, execution)
+    venue = open_venue(execution, _quotes(price_file, execution, options))
+    signals = Input(options.signals, options.symbols, execution, clock)
+    try:
+        output = ReplayOutput(options.out)
+        try:
+            summary, digests = _simulate(execution, clock, venue, signals, output)
+            files = [file for file in (price_file, execution.paper.rules_file) if file is not None]
+            run = _run_of(options, execution, signals, digests, files)
+            comparison = None
+            if there is not None:
+                output.flush()
+                comparison = compare(output.part / EXECUTIONS, there, options.symbols)
+            output.publish(summary, run)
+        finally:
+            output.discard()
+    finally:
+        signals.close()
+    return summary, comparison
+
+
+def _simulate(
+    execution: Execution, clock: Clock, venue: BacktestVenue, signals: Input, output: ReplayOutput
+) -> tuple[dict[str, object], list[str]]:
+    """The summary of what the signals came to, and the digests of their files."""
+    replay = Replay(execution, venue, output)
+    progress = Progress(sys.stderr, clock)
+    with ThreadPoolExecutor(1) as thread:
+        # Lines are hashed beside the replay. A database is hashed when it is closed: closing any other
+        # descriptor of it would drop SQLite's locks.
+        hashing = thread.submit(_digests, signals.files) if signals.kind == LINES else None
+        try:
+            replay.run(signals, progress.reached)
+        finally:
+            progress.end()
+        if hashing is None:
+            signals.close()
+            hashing = thread.submit(_digests, signals.files)
+        digests = hashing.result()
+    return replay.tally.summary(venue.positions), digests
+
+
+def _price_file(options: ReplayOptions, execution: Execution) -> Path | None:
+    """--prices, else the file of the settings where they name one as the source."""
+    if options.prices is not None:
+        return options.prices
+    return execution.paper.price_file if execution.paper.prices is PriceSource.FILE else None
+
+
+def _quotes(path: Path | None, execution: Execution, options: ReplayOptions) -> QuoteSource:
+    if path is None:
+        return SignalQuotes(execution.paper.fallback_price or FIXED_PRICE)
+    quotes = FileQuotes(path, symbols=options.symbols, max_age_ms=execution.order.price_max_age_ms)
+    refusal = quotes.load()
+    if isinstance(refusal, StartRefusal):
+        raise _RefusedError(Exit.DATA, refusal.text)
+    return quotes
+
+
+def _digests(files: Sequence[InputFile]) -> list[str]:
+    return [_digest(file.path) for file in files]
+
+
+def _digest(path: Path) -> str:
+    """Raises WholeInputError."""
+    hashed = blake2b(digest_size=32)
+    try:
+        with path.open("rb") as file:
+            while data := file.read(_DIGEST_BYTES):
+                hashed.update(data)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise WholeInputError(f"{path} cannot be read ({why}): let this user read it") from None
+    return hashed.hexdigest()
+
+
+def _run_of(
+    options: ReplayOptions,
+    execution: Execution,
+    signals: Input,
+    digests: Sequence[str],
+    others: Sequence[Path],
+) -> dict[str, object]:
+    """What the run was made of; nothing in it differs between two runs over the same input."""
+    paper = execution.paper.model_dump(mode="json", exclude={"price_file", "rules_file", "prices"})
+    paper["fallback_price"] = str(execution.paper.fallback_price or FIXED_PRICE)
+    return {
+        "made_by": PRODUCT,
+        "version": VERSION,
+        "seed": execution.paper.seed,
+        "symbols": None if options.symbols is None else list(options.symbols),
+        "source": signals.kind,
+        "inputs": [
+            {"name": file.name, "bytes": file.size, "blake2b": digest}
+            for file, digest in zip(signals.files, digests, strict=True)
+        ],
+        "other_files": [
+            {"name": path.name, "bytes": path.stat().st_size, "blake2b": _digest(path)} for path in others
+        ],
+        "settings": {
+            "run_source": execution.run_source.value,
+            "business": execution.business.model_dump(mode="json", include=set(_BUSINESS)),
+            "order": execution.order.model_dump(mode="json"),
+            "cost": execution.cost.model_dump(mode="json"),
+            "paper": paper,
+            "precheck": execution.precheck.model_dump(mode="json") if execution.precheck_on else None,
+            "max_line_bytes": execution.source.max_line_bytes,
+        },
+    }
+
+
+def _tell(options: ReplayOptions, summary: dict[str, object], comparison: Comparison | None) -> None:
+    if options.as_json:
+        told = summary if comparison is None else {**summary, "comparison": comparison.told()}
+        sys.stdout.write(as_json(told).decode())
+        return
+    lines = [*table(summary), f"written to {options.out}"]
+    if comparison is not None:
+        lines += comparison.lines()
+    sys.stdout.write("\n".join(lines) + "\n")

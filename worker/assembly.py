@@ -36,6 +36,7 @@ from worker.report import Report
 from worker.resolver import NotSentRetry, Resolver
 from worker.rows import RowBuilder, positions_of, source_positions_of
 from worker.shadow_watch import watch_of
+from worker.tempo import tempo_of
 from worker.version import VERSION
 from worker.view import StoreView
 
@@ -100,6 +101,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         started_s=parts.started_s,
         gone_files=_gone_files(parts, writer) if source.kind == "jsonl" else None,
         shadow=watch_of(parts.adapter, metrics, execution.shadow),
+        tempo=tempo_of(parts, floor, metrics, pulses),
     )
     daemon.unsettled = ledger.unsettled_summary()
     return daemon

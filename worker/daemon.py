@@ -30,6 +30,7 @@ from worker.notify import Notifier
 from worker.outputs import Outputs
 from worker.pulse import Pulses
 from worker.shadow_watch import ShadowWatch
+from worker.tempo import Tempo
 
 # The server's import takes 0.2 s of the loop's time, which belong to the first orders.
 SERVE_DELAY_S_MAX = 1.0
@@ -66,6 +67,7 @@ class Daemon:
         started_s: float,
         gone_files: GoneFiles | None = None,
         shadow: ShadowWatch | None = None,
+        tempo: Tempo | None = None,
     ) -> None:
         self.execution = execution
         self.floor = floor
@@ -77,6 +79,7 @@ class Daemon:
         self.recovery_s: float | None = None
         self.ignored_sources: Sequence[str] = ()
         self.unsettled: Sequence[tuple[str, State, int, int]] = ()
+        self.tempo = tempo
         self._gone_files = gone_files
         self._shadow = shadow
         self._ledger = ledger
@@ -125,6 +128,8 @@ class Daemon:
             asyncio.create_task(self._beat(), name="heartbeat"),
             asyncio.create_task(self._feed_watchdog(), name="watchdog"),
         ]
+        if self.tempo is not None:
+            others.append(asyncio.create_task(self.tempo.run(), name="tempo"))
         stop = asyncio.create_task(self._stop.wait(), name="stop")
         try:
             await self._until_over(lanes, others, stop)
@@ -207,6 +212,7 @@ class Daemon:
             self.metrics.set_projection_lag_s(self._projection_lag_s())
             self._tell("store_trouble", self.floor.writer.trouble)
             self._tell("output_trouble", self.projector.trouble)
+            self._tell("strategy_not_followed", None if self.tempo is None else self.tempo.trouble)
             for lane in self.lanes:
                 self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
             for doubt, sentence in ({} if self._shadow is None else self._shadow.look()).items():
@@ -337,6 +343,7 @@ class WorkerProbe:
             "recovery_s": daemon.recovery_s,
             **daemon.heartbeat(),
             "success_rate": daemon.metrics.success_rate,
+            **({} if daemon.tempo is None else daemon.tempo.status()),
             "halts": [msgspec.structs.asdict(halt) for halt in daemon.floor.halts.in_force()],
             "lanes": [_lane_status(lane) for lane in daemon.lanes],
             "unsettled": [

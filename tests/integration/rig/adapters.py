@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from rig.backtest_stand import BacktestStand
 from rig.binance_stand import BinanceSpotStand, BinanceStand
 from rig.paper_stand import PaperBySignalStand, PaperStand
 from rig.scripted_adapter import (
@@ -18,6 +19,7 @@ from rig.scripted_adapter import (
     opens,
     rejects,
 )
+from rig.shadow_stand import ShadowStand
 from rig.stand import BTC, Plant, Setup, Stand, Traits
 from rig.virtual_clock import virtual_clock
 
@@ -106,6 +108,8 @@ STANDS: dict[str, type[Stand]] = {
     "binance-spot": BinanceSpotStand,
     "paper": PaperStand,
     "paper_by_signal": PaperBySignalStand,
+    "backtest": BacktestStand,
+    "shadow": ShadowStand,
 }
 
 

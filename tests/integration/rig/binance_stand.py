@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any, ClassVar
 
 from rig.exchange_transport import ExchangeHost, InProcessTransport
 from rig.stand import BTC, ETH, Stand, Traits
 from rig.venue import KEY, LATENCY_S, settings_of
 
 from adapters.binance.connect import open_binance
+from adapters.binance.lookup import OUR_PREFIX
 from adapters.contract import ExecutionAdapter
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultKind, FaultRule
-from adapters.exchange.terms import SPOT_BALANCES, FillPolicy
+from adapters.exchange.terms import SPOT_BALANCES, FillPolicy, Key
 
 QUICK = {
     "recv_window_ms": 1_000,
@@ -56,6 +59,8 @@ class BinanceStand(Stand):
         loses=tuple(LOSSES),
     )
 
+    keys: ClassVar[Mapping[str, str | Key]] = {KEY.api_key: KEY.secret}
+
     async def open(self) -> None:
         """The exchange in the box."""
         setup = self.setup
@@ -71,17 +76,21 @@ class BinanceStand(Stand):
             staleness={"max_age_ms": 600_000},
         )
         market = "spot" if self.name == "binance-spot" else "futures"
-        self.exchange = Exchange(start_ms=self.clock.wall_ms(), market=market, policy=policy)
+        self.exchange = Exchange(start_ms=self.clock.wall_ms(), market=market, policy=policy, keys=self.keys)
         self.host = ExchangeHost(self.exchange, self.clock, start_ms=self.clock.wall_ms())
         await super().open()
         if setup.loss is not None:
             kind, executed = LOSSES[setup.loss]
-            self.exchange.faults.replace([FaultRule(kind=kind, executed=executed)])
+            rule = FaultRule(kind=kind, executed=executed, client_id_prefix=OUR_PREFIX)
+            self.exchange.faults.replace([rule])
 
     async def life(self) -> ExecutionAdapter:
         """A client with connections of its own."""
-        wire = InProcessTransport(self.host, self.clock, lambda: LATENCY_S)
-        return open_binance(self.settings, KEY, self.clock, transport=wire)
+        return open_binance(self.settings, KEY, self.clock, transport=self.wire())
+
+    def wire(self) -> InProcessTransport:
+        """A way to the exchange."""
+        return InProcessTransport(self.host, self.clock, lambda: LATENCY_S)
 
     async def end_venue(self) -> None:
         """The host stops."""
@@ -95,10 +104,14 @@ class BinanceStand(Stand):
 
     def accepted(self) -> list[str]:
         """By the exchange's journal."""
-        entries = [entry for entry in self.exchange.journal if entry["kind"] == "accepted"]
+        entries = [entry for entry in self.mine() if entry["kind"] == "accepted"]
         return [str(entry["client_order_id"]) for entry in entries]
 
-    def move(self, symbol: str, price: Decimal) -> None:
+    def mine(self) -> list[Mapping[str, Any]]:
+        """The journal of the main account."""
+        return [entry for entry in self.exchange.journal if entry.get("account") == "main"]
+
+    async def move(self, symbol: str, price: Decimal) -> None:
         """The exchange has a new price, and whoever waits for it hears."""
         self.exchange.advance(self.host.now_ms())
         self.exchange.set_price(symbol, price)
@@ -106,7 +119,7 @@ class BinanceStand(Stand):
 
     def filled_of(self, symbol: str, apart_from: str) -> Decimal | None:
         """By the exchange's journal."""
-        mine = [entry for entry in self.exchange.journal if entry.get("symbol") == symbol]
+        mine = [entry for entry in self.mine() if entry.get("symbol") == symbol]
         others = [entry for entry in mine if entry.get("client_order_id") != apart_from]
         wanted = {
             one["client_order_id"]: Decimal(str(one["qty"])) for one in others if one["kind"] == "accepted"
@@ -141,7 +154,7 @@ class BinanceSpotStand(BinanceStand):
         depth=True,
         survives=True,
         witnessed=True,
-        loses=tuple(LOSSES),
+        loses=("reset_before", "reset_after", "http_503_placed", "http_503_not_placed"),
     )
     cheap = (ETH, Decimal("0.0002"))
 

@@ -95,7 +95,7 @@ class PaperStand(Stand):
         )
         return [fact["order"]["client_order_id"] for fact in facts if fact["fact"] == "placed"]
 
-    def move(self, symbol: str, price: Decimal) -> None:
+    async def move(self, symbol: str, price: Decimal) -> None:
         """The board shows another price."""
         self.board.middles[symbol] = price
 

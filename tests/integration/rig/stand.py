@@ -267,7 +267,7 @@ class Stand:
         """The client order ids that the venue has on record as accepted, each as often as it was."""
         return []
 
-    def move(self, symbol: str, price: Decimal) -> None:
+    async def move(self, symbol: str, price: Decimal) -> None:
         """The market moves."""
         raise NotImplementedError
 

@@ -72,7 +72,7 @@ async def a_canceled_order_works_no_longer_and_that_is_told(stand: Stand) -> Non
     found = await stand.fate(order)
     assert isinstance(found, Found)
     assert found.update.state == "canceled"
-    stand.move(BTC, stand.far - 500)
+    await stand.move(BTC, stand.far - 500)
     await ear.hears(other, "filled")
     assert ear.of(order)[-1].state == "canceled"
 
@@ -111,7 +111,7 @@ async def an_amended_order_rests_under_its_new_terms(stand: Stand) -> None:
     [one] = await working(stand)
     assert (one.update.client_order_id, one.qty, one.price) == (order.client_order_id, qty, price)
     assert stand.accepted() == [order.client_order_id]
-    stand.move(BTC, stand.far - 500)
+    await stand.move(BTC, stand.far - 500)
     told = await ear.hears(order, "filled")
     assert (told.filled_qty, told.average_price) == (qty, price)
 
@@ -134,11 +134,11 @@ async def what_is_not_known_or_has_ended_cannot_be_amended(stand: Stand) -> None
 async def a_resting_order_fills_when_the_market_reaches_it_and_not_before(stand: Stand) -> None:
     ear = stand.listen()
     order = await rests(stand)
-    stand.move(BTC, stand.far + 500)
+    await stand.move(BTC, stand.far + 500)
     await stand.clock.sleep(20.0)
     before = [one.state for one in ear.of(order)]
 
-    stand.move(BTC, stand.far - 500)
+    await stand.move(BTC, stand.far - 500)
     told = await ear.hears(order, "filled")
 
     assert set(before) <= {"open"}

@@ -86,14 +86,19 @@ def unexplained_dependencies(text: str, dependencies: list[str]) -> list[str]:
     return [name for name in names if not any(f"`{name}" in line and len(line) > 30 for line in lines)]
 
 
+# The standard library looks into it.
+IMPORTED_AS = {"tzdata": "zoneinfo"}
+
+
 def unused_dependencies(sources: dict[str, str], dependencies: list[str]) -> list[str]:
     """Runtime dependencies that no module imports."""
     imported = "\n".join(sources.values())
     names = [re.split(r"[\[<>=!~ ]", dependency)[0] for dependency in dependencies]
+    modules = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
     return [
         name
-        for name in names
-        if not re.search(rf"^\s*(import|from) {name.replace('-', '_')}\b", imported, re.MULTILINE)
+        for name, module in modules.items()
+        if not re.search(rf"^\s*(import|from) {module}\b", imported, re.MULTILINE)
     ]
 
 

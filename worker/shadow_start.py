@@ -63,7 +63,7 @@ def shadow_of(settings: Settings, environ: Mapping[str, str], main: Credentials 
     from adapters.binance.credentials import CredentialsError, read_credentials
 
     second = shadow_settings(settings)
-    credentials = read_credentials(second.broker, environ, in_files=False)
+    credentials = read_credentials(second.broker, environ, of="the shadow")
     if main is not None and main.fingerprint == credentials.fingerprint:
         raise CredentialsError(
             f"{credentials.origin} holds the key of the main account, must be another account's: give the "

@@ -81,11 +81,11 @@ class _Found:
 
 
 def read_credentials(
-    broker: Broker, environ: Mapping[str, str], *, user_id: int | None = None, in_files: bool = True
+    broker: Broker, environ: Mapping[str, str], *, user_id: int | None = None, of: str | None = None
 ) -> Credentials:
     """The key and the secret, both from the first place that holds one of them; may be repeated.
 
-    `in_files` False: this account has no settings for files, and no sentence names them.
+    `of` says whose they are where that is not the main account, which alone has settings for files.
 
     Raises CredentialsError with one sentence for the first mistake.
     """
@@ -106,8 +106,8 @@ def read_credentials(
         return _checked(broker, key, secret)
     files = ", or broker.api_key_file and broker.secret_file to two files with mode 0600"
     raise CredentialsError(
-        f"no API key was found: set {broker.api_key_env} and {broker.secret_env} in the environment"
-        + (files if in_files else "")
+        f"no API key {'' if of is None else f'of {of} '}was found: set {broker.api_key_env} and "
+        f"{broker.secret_env} in the environment{files if of is None else ''}"
     )
 
 

@@ -18,7 +18,6 @@ RULES = "config/settings.py"
 # Settings whose users come with a later capability. An entry that is used after all has to go from here.
 NOT_YET_USED = {
     "execution.cost.": "the simulated venue assumes costs",
-    "execution.shadow.": "the shadow adapter",
     "broker.testnet": "older files have it: config/rules.py compares it by name",
     "broker.mock_enabled": "older files have it: config/load.py warns of it by name",
 }

@@ -56,7 +56,7 @@ def load_settings(
         if not any(_touches(merged.refused, key) for key in broken.keys):
             merged.problems.append(located(broken.sentence, _where(entries, broken.keys)))
     redactor = credentials_redactor(settings, environ)
-    strategy = _strategy(config_file, merged)
+    strategy = _strategy(config_file, settings, merged)
     if merged.problems:
         raise ConfigError(redactor.text(problem) for problem in merged.problems)
     if settings.broker.mock_enabled is not None:
@@ -70,11 +70,11 @@ def load_settings(
     return Loaded(settings, origins, warnings, config_file, strategy)
 
 
-def _strategy(config_file: Path | None, merged: Layer) -> StrategySettings | None:
+def _strategy(config_file: Path | None, settings: Settings, merged: Layer) -> StrategySettings | None:
     """The strategy mode of a file that could be read; its problems go with the others."""
     if config_file is None:
         return None
-    from config.strategy_mode import read_strategy_mode
+    from config.strategy_mode import oversized, read_strategy_mode
 
     try:
         strategy = read_strategy_mode(config_file)
@@ -85,6 +85,7 @@ def _strategy(config_file: Path | None, merged: Layer) -> StrategySettings | Non
         return None
     if strategy is not None:
         merged.warnings += strategy.warnings
+        merged.problems += list(oversized(strategy, settings))
     return strategy
 
 

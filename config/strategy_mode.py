@@ -8,12 +8,15 @@ out never comes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
 import msgspec
+
+from config.settings import Settings
 
 DAY_MINUTES = 1_440
 
@@ -117,3 +120,14 @@ def read_strategy_mode(path: Path) -> StrategySettings | None:
     from config.strategy_file import read_node
 
     return read_node(path)
+
+
+def oversized(strategy: StrategySettings, settings: Settings) -> Iterator[str]:
+    """A mode whose every order the risk limit would refuse."""
+    limit = settings.execution.risk.max_order_usd
+    for name, profile in (("active", strategy.active), ("quiet", strategy.quiet)):
+        if limit is not None and profile.order_size_usd > limit:
+            yield (
+                f"strategy_mode.{name}.order_size_usd is {profile.order_size_usd}, must be at most "
+                f"execution.risk.max_order_usd, which is {limit} (see docs/strategy_mode.md)"
+            )

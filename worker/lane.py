@@ -82,7 +82,7 @@ class Lane:
         while not self._patience.stopping():
             batch = await self._feed.read(RECORDS_MAX)
             self._pulse.turn()
-            self._floor.report.flow.read(batch.records)
+            self._floor.report.flow.read(batch.records, self._floor.clock.wall_ms())
             await self._know_the_position(idle=not batch.records)
             if batch.records:
                 await self._work(batch)

@@ -21,6 +21,8 @@ from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
 _HASHES = 1 << 32
+# A signal that is read later tells of a market that is over.
+FRESH_MS = 60_000
 # Why no order can be made of signals, until a setting is changed: told once, every row has it.
 UNMADE_CODES = (
     "no_price",
@@ -52,11 +54,14 @@ class Flow:
         """How many of the signals named one of these regimes."""
         return 0 if self.regimes is None else sum(self.regimes[regime] for regime in regimes)
 
-    def read(self, records: Sequence[Record]) -> None:
-        """A lane has read these."""
+    def read(self, records: Sequence[Record], now_ms: int) -> None:
+        """A lane has read these at `now_ms`; a backlog says nothing about the market of this moment."""
         if self.regimes is None:
             return
-        found = [record.regime for record in records if isinstance(record, Signal)]
+        since_ms = now_ms - FRESH_MS
+        found = [
+            record.regime for record in records if isinstance(record, Signal) and record.ts_ms >= since_ms
+        ]
         self.signals += len(found)
         self.regimes.update(found)
 

@@ -77,7 +77,7 @@ class Tempo:
         self._strategy = strategy
         self._file = mode_file
         self._throttle = Throttle(execution.throttle) if execution.throttle_on else None
-        self._flow_seen = (0, 0, 0, 0)
+        self._flow_seen: tuple[int, ...] = (0, 0, 0, 0)
         if strategy is not None:
             floor.report.flow.count_regimes()
 
@@ -131,7 +131,7 @@ class Tempo:
         if self._throttle is not None:
             self._throttle.note(self._floor.clock.monotonic_s(), eligible - denied, denied)
         if self._strategy is not None:
-            self._strategy.saw(now_ms, signals, max(0, regime))
+            self._strategy.saw(now_ms, signals, regime)
 
     async def _follow_file(self, file: ModeFile, now_ms: int) -> None:
         """The file was edited: its words hold from now on, unless they are wrong."""
@@ -144,7 +144,11 @@ class Tempo:
             self.trouble = "strategy_mode was added or removed: restart the worker to follow that"
             return
         self.trouble = None
-        await self._note(self._strategy.replaced(found, now_ms))
+        switch = self._strategy.replaced(found, now_ms)
+        # Other regimes may count from now on: what is counted begins anew.
+        *others, _ = self._flow_seen
+        self._flow_seen = (*others, self._floor.report.flow.active(self._strategy.active_regimes))
+        await self._note(switch)
 
     async def _note(self, switch: Switch | None) -> None:
         """A switch is a decision about money: it is kept for ever."""

@@ -161,3 +161,17 @@ async def test_orders_that_are_planned_after_a_switch_have_the_new_size(tmp_path
         await worker.stop()
 
     assert (first, second) == (50, 100)
+
+
+@in_virtual_time
+async def test_only_fresh_signals_tell_of_the_market(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    now_ms = clock.wall_ms()
+    signals = [signal(n, ts_ms=now_ms - n * 1_000, regime="trend" if n % 2 else "quiet") for n in range(200)]
+    async with a_worker(tmp_path / "store", clock, *signals) as worker:
+        flow = worker.floor.report.flow
+        flow.count_regimes()
+        await worker.drained()
+
+    assert flow.signals == 61
+    assert flow.active(frozenset({"trend"})) == 30

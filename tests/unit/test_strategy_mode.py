@@ -11,6 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.errors import ConfigError
 from config.load import load_settings
 from config.strategy_mode import (
     Combine,
@@ -186,3 +187,11 @@ def test_a_window_reads_back_as_it_shows_itself(tmp_path: Path, start: int, end:
     window = DayWindow(start, end)
 
     assert node(tmp_path, f"schedule: {{active_windows: ['{window}']}}").schedule.active_windows == (window,)
+
+
+def test_a_mode_whose_every_order_the_limit_would_refuse_is_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("execution: {risk: {max_order_usd: 75}}\nstrategy_mode: {mode: force_active}\n")
+
+    with pytest.raises(ConfigError, match=r"active\.order_size_usd is 100, must be at most .* which is 75"):
+        load_settings(config_file=path, environ={}, overrides={})

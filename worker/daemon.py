@@ -155,6 +155,8 @@ class Daemon:
         for lane in self.lanes:
             lane.stop()
         await asyncio.wait(lanes, timeout=STOP_S_MAX)
+        # While there is somebody who listens: what the venue has told already ends in its rows.
+        await self.floor.adapter.flush()
         for task in [*lanes, *others]:
             task.cancel()
         for task in [*lanes, *others]:

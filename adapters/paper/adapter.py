@@ -33,6 +33,7 @@ from adapters.contract import (
     Rejected,
     StartRefusal,
     SubmitResult,
+    Unknown,
     Wait,
 )
 from adapters.costs import cost_model
@@ -44,7 +45,7 @@ from adapters.paper.journal_file import JournalError
 from adapters.paper.news import News
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.terms import Terms, terms_of
-from adapters.paper.trade_sim import AT_ONCE
+from adapters.paper.trade_sim import AT_ONCE, DUPLICATE
 from adapters.paper.venue import Venue
 from adapters.paper.venue_orders import quote_asset
 from config.seams import Clock
@@ -160,8 +161,12 @@ class PaperAdapter:
             self._look_now.set()
         await self._take(latency_ms - latency_ms // 2)
         self._news.tell_in_time(outcome.later)
-        if isinstance(outcome.answer, Accepted):
-            return Accepted(outcome.answer.update, sent_ts_ms=sent_ms, ack_ts_ms=self._clock.wall_ms())
+        match outcome.answer:
+            case Accepted(update=update):
+                return Accepted(update, sent_ts_ms=sent_ms, ack_ts_ms=self._clock.wall_ms())
+            case Rejected(code=code, text=text) if code == DUPLICATE:
+                # The venue refuses this copy, and the order is there all the same: `lookup` tells of it.
+                return Unknown(text)
         return outcome.answer
 
     async def _take(self, latency_ms: int) -> None:
@@ -272,7 +277,8 @@ class PaperAdapter:
             self._news.tell_in_time(await self._venue.look(symbol, quotes))
 
     async def flush(self) -> None:
-        """Every fact is on disk before it is told."""
+        """Every fact is on disk before it is told; what is still to be told is told now."""
+        await self._news.finish()
 
     async def close(self) -> None:
         """End the looks, let what is being written be written, and give the journal back; may be repeated."""

@@ -48,6 +48,7 @@ from adapters.paper.venue_orders import VenueOrder
 # Orders that are over are kept this long; of older ones only the ids are, so that none is taken twice.
 KEPT_ORDERS_MAX = 50_000
 AT_ONCE = ("IOC", "FOK")
+DUPLICATE = "duplicate_order"
 NO_FILL = "no_fill_after_retries"
 ANSWER_LOST = "the simulated venue's answer got lost"
 
@@ -172,7 +173,7 @@ class TradeSim:
         """What becomes of a placement; nothing is true before `apply`."""
         order_id = order.client_order_id
         if self.knows(order_id):
-            return Rejected("duplicate_order", f"the venue has an order {order_id} already")
+            return Rejected(DUPLICATE, f"the venue has an order {order_id} already")
         terms = self._terms
         if terms.error_share and self._dice.hits(terms.error_share, order_id, "error"):
             return Rejected("venue_error", "the simulated venue refuses a share of all orders, as configured")

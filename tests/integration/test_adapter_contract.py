@@ -12,8 +12,8 @@ from typing import get_args
 import pytest
 from rig.adapters import STANDS, stand
 from rig.promise import Promise
-from rig.promises import filling, lanes, overlapping, preparing, restarting, resting, submitting
 from rig.stand import Setup
+from rig.suite import PROMISES
 from rig.virtual_clock import in_virtual_time
 
 from adapters import contract, registry
@@ -23,12 +23,6 @@ from config.settings import Mode, Settings
 from store.lifecycle import State
 from worker import lane
 
-PROMISES = [
-    promise
-    for chapter in (preparing, submitting, filling, resting, restarting, overlapping, lanes)
-    for promise in vars(chapter).values()
-    if isinstance(promise, Promise)
-]
 # Promises that an adapter does not keep yet; one that is kept again must be taken off.
 DUPLICATE = "an_order_that_comes_again_under_its_id_is_no_second_order"
 BROKEN = {

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rig.floor import signal
 from rig.virtual_clock import START_MS, VirtualClock, until
@@ -32,10 +32,18 @@ from streams.signal import Signal
 
 BTC, ETH = "BTCUSDT", "ETHUSDT"
 WORKING = ("open", "partial")
-Plant = Callable[[ExecutionAdapter], ExecutionAdapter]
 # Longer than any proof of absence and any pause between two questions of a stand.
-PATIENCE_S = 600.0
+PATIENCE_S = 120.0
 QUESTIONS_MAX = 60
+
+
+class Plant(Protocol):
+    """Makes a worse adapter of a good one, in every life from a certain one on."""
+
+    from_life: int
+
+    def __call__(self, good: ExecutionAdapter, /) -> ExecutionAdapter:
+        """The worse one."""
 
 
 def free() -> str | None:
@@ -126,6 +134,7 @@ class Stand:
     folder: Path
     setup: Setup = field(default_factory=Setup)
     plant: Plant | None = None
+    lives: int = 0
     adapter: ExecutionAdapter = field(init=False)
     ears: list[Ear] = field(default_factory=list)
     view: View = field(init=False)
@@ -160,7 +169,9 @@ class Stand:
     async def begin(self) -> None:
         """One more life on the venue, begun as the worker does it."""
         adapter = await self.life()
-        self.adapter = self.plant(adapter) if self.plant is not None else adapter
+        self.lives += 1
+        bad = self.plant is not None and self.lives >= self.plant.from_life
+        self.adapter = self.plant(adapter) if self.plant is not None and bad else adapter
         assert await self.adapter.start(self.view) is None
         await self.ready()
 

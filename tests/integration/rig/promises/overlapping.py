@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from rig.promise import promise
 from rig.stand import BTC, ETH, PATIENCE_S, Stand
@@ -82,24 +82,24 @@ async def questions_after_the_end_do_not_hang(stand: Stand) -> None:
     adapter = stand.adapter
     await adapter.close()
 
-    questions: list[Awaitable[object]] = [
-        adapter.lookup(order.client_order_id, order),
-        adapter.cancel(order.client_order_id, BTC),
-        adapter.amend(order.client_order_id, BTC, order.qty, stand.far),
-        adapter.open_orders(BTC),
-        adapter.past_orders(BTC, START_MS),
-        adapter.fetch_fills(BTC, START_MS),
-        adapter.get_position(BTC),
-        adapter.get_balance(),
-        adapter.flush(),
-        adapter.submit(late, lambda: "the worker has ended"),
+    questions: list[Callable[[], Awaitable[object]]] = [
+        lambda: adapter.lookup(order.client_order_id, order),
+        lambda: adapter.cancel(order.client_order_id, BTC),
+        lambda: adapter.amend(order.client_order_id, BTC, order.qty, stand.far),
+        lambda: adapter.open_orders(BTC),
+        lambda: adapter.past_orders(BTC, START_MS),
+        lambda: adapter.fetch_fills(BTC, START_MS),
+        lambda: adapter.get_position(BTC),
+        adapter.get_balance,
+        adapter.flush,
+        lambda: adapter.submit(late, lambda: "the worker has ended"),
     ]
-    for question in questions:
+    for number, question in enumerate(questions):
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await question
+                await question()
         except TimeoutError:
-            raise AssertionError(f"{question} hangs") from None
+            raise AssertionError(f"question {number} hangs") from None
     assert late.client_order_id not in stand.accepted()
     again = stand.listen()
     await asyncio.wait([again.task], timeout=5)

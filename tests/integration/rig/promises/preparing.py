@@ -84,7 +84,7 @@ async def a_limit_price_goes_to_the_nearest_tick_and_what_was_rounded_is_told(st
 
     assert order.price is not None
     assert abs(order.price - wanted) <= Decimal("0.05")
-    assert order.price + Decimal((order.rounding_diff or {})["price_diff"]) == wanted
+    assert order.price + Decimal((order.rounding_diff or {}).get("price_diff", "0")) == wanted
 
 
 @promise("sizes")

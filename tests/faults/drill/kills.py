@@ -95,7 +95,7 @@ class KillDrill:
         feed = start_feed(self._report.shape, self._output, self._journal, seed=self._report.seed, rate=rate)
         try:
             self._measure_start()
-            for end in schedule(kills, self._dice):
+            for end in self._ends(kills):
                 self._live(end)
         finally:
             feed_code = feed.end()
@@ -105,6 +105,9 @@ class KillDrill:
         self._judge()
         self._drain_again()
         return self._report
+
+    def _ends(self, kills: int) -> list[str]:
+        return schedule(kills, self._dice)
 
     def _start(self, *options: str, **environment: str) -> Process:
         self._lives += 1

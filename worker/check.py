@@ -46,6 +46,10 @@ def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: 
         from worker.check_exchange import exchange_rows
 
         rows += exchange_rows(loaded.settings, environ, clock)
+    if execution.shadow.enabled:
+        from worker.check_shadow import shadow_rows
+
+        rows += shadow_rows(loaded.settings, environ, clock)
     return _print(rows, credentials_redactor(loaded.settings, environ), as_json=as_json)
 
 

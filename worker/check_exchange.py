@@ -144,13 +144,14 @@ def venue_row(settings: Settings, credentials: Credentials, clock: Clock, folder
             "wait until then; a worker that is started now waits by itself",
         )
     try:
-        said = asyncio.run(_examined(settings, credentials, clock))
+        said = asyncio.run(examined(settings, credentials, clock))
     except CredentialsError as error:
         return _refused("exchange", str(error))
     return said if isinstance(said, Row) else _refused("exchange", said.text)
 
 
-async def _examined(settings: Settings, credentials: Credentials, clock: Clock) -> Row | StartRefusal:
+async def examined(settings: Settings, credentials: Credentials, clock: Clock) -> Row | StartRefusal:
+    """What a start would ask, asked within a bounded time; nothing is placed."""
     adapter = open_binance(settings, credentials, clock)
     try:
         refusal = await asyncio.wait_for(adapter.examine(), EXCHANGE_S_MAX)

@@ -73,6 +73,10 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
+    def ask(self, number: int) -> None:
+        """Send a signal, and wait for nothing."""
+        self._process.send_signal(number)
+
     def end(self, number: int = signal.SIGTERM, patience_s: float = PATIENCE_S) -> int:
         """Send a signal and wait; raises DrillError when it does not end."""
         self._process.send_signal(number)

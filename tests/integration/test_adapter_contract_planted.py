@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rig.adapters import STANDS, stand
 from rig.planted import (
+    AnswersBeforeItSends,
     AsksNobody,
     AsksTooLate,
     Bad,
@@ -28,6 +29,7 @@ from rig.planted import (
     Numbers,
     OneSize,
     ReplacesInstead,
+    Resizes,
     RoundsUp,
     SaysNoMore,
     SendsTwice,
@@ -36,8 +38,10 @@ from rig.planted import (
     later,
 )
 from rig.planted_fates import (
+    AmendsByPlacing,
     BeginsWithAnOrder,
     CancelsAll,
+    ForgetsParts,
     ForgetsTheDone,
     Free,
     GoesByAnotherName,
@@ -68,6 +72,7 @@ from rig.virtual_clock import in_virtual_time
 BREACHES: dict[Promise, Sequence[type[Bad]]] = {
     preparing.preparing_is_pure_and_keeps_the_identity_of_the_signal: [Numbers],
     preparing.a_prepared_order_survives_the_row_to_the_last_digit: [Floats],
+    preparing.a_renewed_order_is_the_same_order_with_another_window: [Resizes],
     preparing.a_quantity_is_never_rounded_up: [RoundsUp],
     preparing.the_size_that_is_asked_for_decides_the_quantity_and_is_never_exceeded: [OneSize, RoundsUp],
     preparing.a_limit_price_goes_to_the_nearest_tick_and_what_was_rounded_is_told: [CutsPrices],
@@ -77,7 +82,10 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
     ],
     preparing.a_price_that_is_none_never_gets_into_an_order: [TakesAnyPrice],
     submitting.an_adapter_has_everything_that_the_contract_names: [Nameless],
-    submitting.every_answer_is_one_of_the_four_and_legal_for_a_reserved_row: [FillsTooMuch],
+    submitting.every_answer_is_one_of_the_four_and_legal_for_a_reserved_row: [
+        FillsTooMuch,
+        AnswersBeforeItSends,
+    ],
     submitting.the_guard_is_asked_before_the_order_is_accepted_and_has_the_last_word: [
         AsksNobody,
         AsksTooLate,
@@ -103,6 +111,8 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
     resting.a_limit_order_away_from_the_book_rests: [TakesAtOnce, HidesWhatWorks],
     resting.a_canceled_order_works_no_longer_and_that_is_told: [PretendsToCancel, CancelsAll],
     resting.canceling_what_is_filled_or_unknown_changes_nothing: [CancelsAll],
+    resting.an_order_that_is_canceled_in_the_middle_keeps_what_was_filled: [ForgetsParts],
+    resting.cancel_and_amend_at_once_leave_an_order_that_does_not_work: [AmendsByPlacing, PretendsToCancel],
     resting.an_amended_order_rests_under_its_new_terms: [ChangesAnything, ReplacesInstead],
     resting.what_is_not_known_or_has_ended_cannot_be_amended: [ChangesAnything],
     resting.a_resting_order_fills_when_the_market_reaches_it_and_not_before: [NeverTells, TakesAtOnce],
@@ -123,6 +133,10 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
     ],
     lanes.a_worker_that_is_stopped_anywhere_goes_on_to_one_order_for_each_signal: [GuessesAbsence],
     lanes.answers_that_get_lost_leave_one_order_or_a_reason: [GuessesAbsence, CallsDoubtRejected],
+    lanes.a_whole_worker_comes_to_the_truth_behind_lost_answers_and_partial_fills: [
+        GuessesAbsence,
+        NeverTells,
+    ],
     lanes.a_whole_worker_brings_every_row_to_its_end_with_what_was_filled: [LosesTrades],
     restarting.a_new_life_finds_working_orders_positions_and_past_orders: [
         later(HidesWhatWorks),
@@ -130,6 +144,7 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
         later(LosesTrades),
     ],
     restarting.a_new_life_knows_what_became_of_every_order: [later(GuessesAbsence), later(GuessesPresence)],
+    restarting.a_new_life_finds_out_what_a_lost_answer_hid: [later(GuessesAbsence), later(GuessesPresence)],
     restarting.a_new_life_goes_on_where_the_former_one_ended: [later(BeginsWithAnOrder)],
     preparing.without_a_price_in_the_signal_there_is_no_order: [MakesUpPrices],
     submitting.an_order_that_comes_again_under_its_id_is_no_second_order: [CallsDoubtRejected],
@@ -137,6 +152,8 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
 }
 # Paper knows nearly everything and is quick; these are tried where what they speak of is known.
 ELSEWHERE = {
+    resting.an_order_that_is_canceled_in_the_middle_keeps_what_was_filled: "binance-futures",
+    lanes.a_whole_worker_comes_to_the_truth_behind_lost_answers_and_partial_fills: "binance-futures",
     preparing.without_a_price_in_the_signal_there_is_no_order: "paper_by_signal",
     submitting.an_order_that_comes_again_under_its_id_is_no_second_order: "binance-futures",
     resting.of_a_shallow_book_one_takes_what_is_there_and_the_other_all_or_nothing: "binance-futures",

@@ -36,6 +36,9 @@ class Board:
         middle = self.middles.get(symbol, Decimal(5))
         return Quote(middle - HALF_SPREAD, middle + HALF_SPREAD, event_ts_ms, is_book=True)
 
+    async def look(self, symbol: str) -> None:
+        """It is always up to date."""
+
     async def close(self) -> None:
         """There is nothing to release."""
 

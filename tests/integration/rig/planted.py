@@ -120,6 +120,13 @@ class MakesUpPrices(Bad):
         return self.good.prepare(change(ctx, price=ctx.price or Decimal("60000.0")))
 
 
+class Resizes(Bad):
+    """A new window comes with a new quantity."""
+
+    def renew(self, order: Order, life_end_ms: int | None) -> Order:
+        return change(self.good.renew(order, life_end_ms), qty=order.qty + STEP)
+
+
 class Nameless(Bad):
     """Lacks a name."""
 
@@ -134,6 +141,16 @@ class FillsTooMuch(Bad):
         if not isinstance(answer, Accepted):
             return answer
         return Accepted(change(answer.update, filled_qty=answer.update.filled_qty + order.qty))
+
+
+class AnswersBeforeItSends(Bad):
+    """Acknowledged before it was sent."""
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
+        answer = await self.good.submit(order, guard)
+        if not isinstance(answer, Accepted) or answer.sent_ts_ms is None:
+            return answer
+        return change(answer, ack_ts_ms=answer.sent_ts_ms - 1)
 
 
 class AsksNobody(Bad):

@@ -10,6 +10,7 @@ from rig.planted import Bad, change
 
 from adapters.contract import (
     Accepted,
+    AmendResult,
     CancelResult,
     ExecutionAdapter,
     Fill,
@@ -114,6 +115,23 @@ class CancelsAll(Bad):
         for one in await self.good.open_orders(symbol):
             await self.good.cancel(one.update.client_order_id, symbol)
         return await self.good.cancel(client_order_id, symbol)
+
+
+class ForgetsParts(Bad):
+    """What ends before its time was never filled."""
+
+    async def updates(self) -> AsyncIterator[OrderUpdate]:
+        async for update in self.good.updates():
+            yield change(update, filled_qty=Decimal(0)) if update.state == "canceled" else update
+
+
+class AmendsByPlacing(Bad):
+    """An amendment that comes too late is another order."""
+
+    async def amend(self, client_order_id: str, symbol: str, qty: Decimal, price: Decimal) -> AmendResult:
+        other = Order(f"{client_order_id}x", symbol, "buy", "limit", "GTC", qty, price, "another")
+        await self.good.submit(self.good.renew(other, None), lambda: None)
+        return AmendResult(done=True)
 
 
 class PaysMore(Bad):

@@ -17,6 +17,7 @@ class Promise:
     keep: Trial
     needs: tuple[str, ...]
     setup: Setup
+    ways_max: int | None
 
     @property
     def name(self) -> str:
@@ -31,9 +32,15 @@ class Promise:
         """One for each way in which answers get lost, where it speaks of that."""
         if "loses" not in self.needs:
             return (self.setup,)
-        return tuple(Setup(self.setup.parts, self.setup.shallow, loss) for loss in traits.loses)
+        ways = traits.loses[: self.ways_max]
+        return tuple(Setup(self.setup.parts, self.setup.shallow, loss) for loss in ways)
 
 
-def promise(*needs: str, parts: bool = False, shallow: bool = False) -> Callable[[Trial], Promise]:
-    """Makes a promise of adapters that have all traits of `needs`, on a venue that behaves like this."""
-    return lambda keep: Promise(keep, needs, Setup(parts, shallow))
+def promise(
+    *needs: str, parts: bool = False, shallow: bool = False, ways_max: int | None = None
+) -> Callable[[Trial], Promise]:
+    """Makes a promise of adapters that have all traits of `needs`, on a venue that behaves like this.
+
+    Of the ways in which answers get lost the first `ways_max` are tried.
+    """
+    return lambda keep: Promise(keep, needs, Setup(parts, shallow), ways_max)

@@ -57,6 +57,19 @@ async def a_prepared_order_survives_the_row_to_the_last_digit(stand: Stand) -> N
     assert (str(again.qty), str(again.price)) == (str(order.qty), str(order.price))
 
 
+@promise()
+async def a_renewed_order_is_the_same_order_with_another_window(stand: Stand) -> None:
+    order = stand.prepared()
+    await stand.clock.sleep(3.0)
+
+    renewed = stand.adapter.renew(order, None)
+
+    window = {"send_before_ms": order.send_before_ms, "recv_window_ms": order.recv_window_ms}
+    assert msgspec.structs.replace(renewed, **window) == order
+    if order.send_before_ms is not None:
+        assert renewed.send_before_ms == order.send_before_ms + 3_000
+
+
 @promise("sizes")
 async def a_quantity_is_never_rounded_up(stand: Stand) -> None:
     for text in ("0.0123456789", "0.0199999999", "0.5", "1.0009999"):

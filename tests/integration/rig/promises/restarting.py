@@ -110,6 +110,17 @@ async def a_new_life_tells_again_of_what_it_is_to_watch(stand: Stand) -> None:
     assert ended.filled_qty == Decimal(0)
 
 
+@promise("survives", "witnessed", "loses")
+async def a_new_life_finds_out_what_a_lost_answer_hid(stand: Stand) -> None:
+    fates = set()
+    for number in range(stand.losses):
+        order = stand.prepared(number)
+        await stand.submit(order)
+        await stand.again()
+        fates.add(await stand.assert_fate_is_true(order))
+    assert fates == stand.fates_of_losses
+
+
 @promise("survives", "witnessed", "wire", "takes_all")
 async def a_new_life_goes_on_where_the_former_one_ended(stand: Stand) -> None:
     first = stand.prepared(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -99,6 +100,37 @@ async def canceling_what_is_filled_or_unknown_changes_nothing(stand: Stand) -> N
     assert found.update.state == "filled"
     assert [one.update.client_order_id for one in await working(stand)] == [resting.client_order_id]
     assert await stand.asked(stand.adapter.get_position, BTC) == position
+
+
+@promise("depth", "limits", "account", shallow=True)
+async def an_order_that_is_canceled_in_the_middle_keeps_what_was_filled(stand: Stand) -> None:
+    ear = stand.listen()
+    order = stand.prepared(1, order_type="limit", price=stand.near)
+    await stand.submit(order)
+    part = await ear.hears(order, "partial")
+
+    assert (await stand.adapter.cancel(order.client_order_id, BTC)).done
+    told = await ear.hears(order, "canceled")
+
+    assert 0 < part.filled_qty == told.filled_qty < order.qty
+    await assert_trades_agree(stand, order, told)
+    assert await working(stand) == []
+
+
+@promise("amends")
+async def cancel_and_amend_at_once_leave_an_order_that_does_not_work(stand: Stand) -> None:
+    ear = stand.listen()
+    order = await rests(stand)
+    adapter, order_id = stand.adapter, order.client_order_id
+
+    canceled, _ = await asyncio.gather(
+        adapter.cancel(order_id, BTC), adapter.amend(order_id, BTC, order.qty * 2, stand.far - 100)
+    )
+
+    assert canceled.done
+    await ear.hears(order, "canceled")
+    assert await working(stand) == []
+    assert stand.accepted() == [order_id]
 
 
 @promise("amends")

@@ -49,6 +49,8 @@ async def every_answer_is_one_of_the_four_and_legal_for_a_reserved_row(stand: St
             assert may_move(State.RESERVED, State(answer.update.state))
             assert answer.update.filled_qty <= order.qty
             assert (answer.update.state == "filled") <= (answer.update.filled_qty == order.qty)
+            times = (answer.sent_ts_ms, answer.ack_ts_ms)
+            assert None in times or START_MS <= times[0] <= times[1] <= stand.clock.wall_ms() + 1_000
 
 
 @promise("witnessed", "takes_all")

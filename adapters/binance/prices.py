@@ -29,6 +29,8 @@ POLL_S_MIN = 0.25
 ANSWERED_S = 1.0
 # A question that is answered later than this is asked anew; its answer would be too old for most uses.
 ANSWER_S_MAX = 5.0
+# Whoever waits for one look at a symbol does not wait longer.
+LOOK_S_MAX = 1.0
 # Up to here each symbol is asked for by itself: for more of them one question for all weighs less, and
 # on spot that answer has half a megabyte.
 SINGLES_MAX = {Market.FUTURES: 2, Market.SPOT: 10}
@@ -72,11 +74,18 @@ class Prices:
 
     async def ask_once(self) -> bool:
         """One question and its answer; False when there was none. May be repeated at any time."""
+        return await self._ask_for(self._symbols, min(max(self._max_age_s, POLL_S_MIN), ANSWER_S_MAX))
+
+    async def look(self, symbol: str) -> bool:
+        """The same for one symbol, beside the turns: somebody is about to use its price."""
+        return await self._ask_for((symbol,), LOOK_S_MAX)
+
+    async def _ask_for(self, symbols: Sequence[str], within_s: float) -> bool:
         asked_s = self._clock.boot_s()
         answer = None
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(max(self._max_age_s, POLL_S_MIN), ANSWER_S_MAX)):
-                answer = await self._ask(self._symbols)
+            async with asyncio.timeout(within_s):
+                answer = await self._ask(symbols)
         if answer is None:
             self.unanswered += 1
             return False

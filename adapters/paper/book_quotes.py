@@ -21,6 +21,7 @@ from adapters.binance.starting import Account, Rules, insist, know_the_rules, re
 from adapters.binance.upkeep import KeptDeadline, Upkeep
 from adapters.contract import StartRefusal, Wait
 from adapters.filters import SymbolRules
+from adapters.pacing import TokenBucket
 from adapters.paper.quotes import NoQuote, Quote
 from config.seams import Clock
 from config.settings import Settings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # A price that is missing now may be there this much later.
 WAIT_MS = 100
+# A question for one symbol weighs 2: with the turns that is half of what an address may spend in a minute.
+LOOKS_PER_S = 10.0
 NO_KEY = "no key is used"
 
 _LIMITS = {Market.FUTURES: FUTURES_LIMITS, Market.SPOT: SPOT_LIMITS}
@@ -48,6 +51,7 @@ class BookQuotes:
         self._wire: Transport | None = None
         self._prices: Prices | None = None
         self._upkeep: Upkeep | None = None
+        self._looks = TokenBucket(LOOKS_PER_S, now_s=clock.monotonic_s())
 
     @property
     def rules(self) -> Mapping[str, SymbolRules]:
@@ -108,6 +112,17 @@ class BookQuotes:
             )
         age_ms = round((self._clock.boot_s() - price.asked_s) * 1000)
         return Quote(price.bid, price.ask, self._clock.wall_ms() - age_ms, is_book=True)
+
+    async def look(self, symbol: str) -> None:
+        """Ask for this symbol now, as long as the exchange's limits leave room for the turns as well.
+
+        What comes back is the book that an order would meet that leaves at this moment.
+        """
+        assert self._prices is not None, "asked before it was started"
+        now_s = self._clock.monotonic_s()
+        if self._looks.available(now_s):
+            self._looks.take(1, now_s)
+            await self._prices.look(symbol)
 
     async def close(self) -> None:
         """End the questions and the connections; may be repeated."""

@@ -309,5 +309,8 @@ class FileQuotes:
         """The last price at or before the signal's time."""
         return self._table.quote(symbol, event_ts_ms)
 
+    async def look(self, symbol: str) -> None:
+        """The price of a signal's own moment does not move."""
+
     async def close(self) -> None:
         """The file was closed when it was read."""

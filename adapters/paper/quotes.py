@@ -44,5 +44,11 @@ class QuoteSource(Protocol):
     def quote(self, symbol: str, signal_price: Decimal | None, event_ts_ms: int) -> Quote | NoQuote:
         """The price for an order of `symbol` whose signal has this price and time. Cheap, no I/O."""
 
+    async def look(self, symbol: str) -> None:
+        """Bring the price of `symbol` up to now, where it moves by itself: an order is about to meet it.
+
+        Bounded; where it cannot be had, `quote` answers with what is known.
+        """
+
     async def close(self) -> None:
         """Release what is held."""

@@ -39,5 +39,8 @@ class SignalQuotes:
             return NoQuote("bad_price", f"the signal's price is {price}, must be a number above 0")
         return Quote(price, price, event_ts_ms)
 
+    async def look(self, symbol: str) -> None:
+        """The price of a signal's own moment does not move."""
+
     async def close(self) -> None:
         """There is nothing to release."""

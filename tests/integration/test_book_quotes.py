@@ -18,7 +18,7 @@ from adapters.contract import StartRefusal, Wait
 from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultRule
 from adapters.exchange.server import ExchangeServer
-from adapters.paper.book_quotes import BookQuotes
+from adapters.paper.book_quotes import LOOKS_PER_S, BookQuotes
 from adapters.paper.quotes import NoQuote, Quote
 from config.seams import SystemClock
 
@@ -160,3 +160,32 @@ async def test_the_book_is_read_over_real_sockets() -> None:
     finally:
         await quotes.close()
         await server.close()
+
+
+@in_virtual_time
+async def test_a_look_brings_the_book_of_that_moment_and_looks_leave_room_for_the_turns() -> None:
+    async with book() as b:
+        await b.clock.sleep(1.1)
+        b.exchange.set_price("BTCUSDT", D(61_000))
+        before = b.quote()
+        await b.quotes.look("BTCUSDT")
+        after = b.quote()
+        asked = len(b.transport.requests)
+        for _ in range(100):
+            await b.quotes.look("BTCUSDT")
+
+        assert isinstance(before, Quote)
+        assert isinstance(after, Quote)
+        assert (before.bid, after.bid) == (D("59999.9"), D("60999.9"))
+        assert len(b.transport.requests) - asked <= LOOKS_PER_S + 5
+
+
+@in_virtual_time
+async def test_a_look_that_is_not_answered_leaves_the_price_that_is_known() -> None:
+    async with book() as b:
+        await b.clock.sleep(1.1)
+        b.host.refusing = True
+
+        await b.quotes.look("BTCUSDT")
+
+        assert isinstance(b.quote(), Quote)

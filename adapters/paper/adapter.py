@@ -45,7 +45,7 @@ from adapters.paper.journal_file import JournalError
 from adapters.paper.news import News
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.terms import Terms, terms_of
-from adapters.paper.trade_sim import AT_ONCE, DUPLICATE
+from adapters.paper.trade_sim import AT_ONCE, DUPLICATE, KEPT_ORDERS_MAX
 from adapters.paper.venue import Venue
 from adapters.paper.venue_orders import quote_asset
 from config.seams import Clock
@@ -84,6 +84,8 @@ class PaperAdapter:
         quotes: QuoteSource,
         rules: Callable[[], Mapping[str, SymbolRules]],
         folder: Path,
+        *,
+        kept_orders_max: int = KEPT_ORDERS_MAX,
     ) -> None:
         terms = terms_of(execution.paper)
         self._refusal = terms if isinstance(terms, StartRefusal) else None
@@ -92,7 +94,9 @@ class PaperAdapter:
         self._clock = clock
         self._quotes = quotes
         self._rules = rules
-        self._venue = Venue(self._terms, cost_model(execution.cost), clock, folder / JOURNAL_NAME)
+        path = folder / JOURNAL_NAME
+        costs = cost_model(execution.cost)
+        self._venue = Venue(self._terms, costs, clock, path, kept_orders_max=kept_orders_max)
         self._news = News(clock)
         self._seen: dict[str, list[Quote]] = {}
         self._look_now = asyncio.Event()
@@ -176,15 +180,16 @@ class PaperAdapter:
     async def _last_look(self, order: Order) -> Quote | NoQuote:
         """The price that decides: one that must fill at once gets several looks at a book that moves."""
         attempts = self._terms.fill_attempts if order.tif in AT_ONCE and order.price is not None else 1
-        quote = self._quote_of(order)
+        quote = await self._look_at(order)
         while attempts > 1 and isinstance(quote, Quote) and quote.is_book and not crosses(order, quote):
             attempts -= 1
             await self._clock.sleep(ATTEMPT_S)
-            quote = self._quote_of(order)
+            quote = await self._look_at(order)
         return quote
 
-    def _quote_of(self, order: Order) -> Quote | NoQuote:
+    async def _look_at(self, order: Order) -> Quote | NoQuote:
         """The present price; the one that the order was prepared with where there is none any more."""
+        await self._quotes.look(order.symbol)
         now_ms = self._clock.wall_ms()
         event_ts_ms = now_ms if order.event_ts_ms is None else order.event_ts_ms
         quote = self._quotes.quote(order.symbol, order.intent_price, event_ts_ms)

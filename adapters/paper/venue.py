@@ -40,9 +40,11 @@ CLOSED = "the simulated venue is closed"
 class Venue:
     """The orders of one journal. `sim` may be asked at any time; only what is here changes it."""
 
-    def __init__(self, terms: Terms, costs: CostModel, clock: Clock, path: Path) -> None:
+    def __init__(
+        self, terms: Terms, costs: CostModel, clock: Clock, path: Path, *, kept_orders_max: int
+    ) -> None:
         self.path = path
-        self.sim = TradeSim(terms, costs, {})
+        self.sim = TradeSim(terms, costs, {}, kept_orders_max=kept_orders_max)
         self._clock = clock
         self._journal: JournalFile | None = None
         self._turn = asyncio.Lock()

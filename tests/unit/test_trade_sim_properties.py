@@ -161,15 +161,12 @@ def test_what_is_told_adds_up_to_what_was_filled_and_never_beyond_what_was_order
         told.append(sim.place(order, quote, NOW_MS))
         sim.look("BTCUSDT", quote, NOW_MS)
 
+    held = D(0)
     for known in sim.orders.values():
         assert sum((fill.qty for fill in known.fills()), D(0)) == known.filled_qty <= known.order.qty
-        assert known.works == (
-            known.order.client_order_id in {o.order.client_order_id for o in sim.working("BTCUSDT")}
-        )
-    signed = sum(
-        (k.filled_qty if k.order.side == "buy" else -k.filled_qty for k in sim.orders.values()), D(0)
-    )
-    assert signed == (sim.positions["BTCUSDT"].qty if "BTCUSDT" in sim.positions else 0)
+        assert known.works == (known in sim.working("BTCUSDT"))
+        held += known.filled_qty if known.order.side == "buy" else -known.filled_qty
+    assert held == (sim.positions["BTCUSDT"].qty if "BTCUSDT" in sim.positions else 0)
     accepted = [one.answer.update.client_order_id for one in told if isinstance(one.answer, Accepted)]
     assert len(accepted) == len(set(accepted))
     for outcome in told:

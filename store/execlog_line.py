@@ -62,21 +62,18 @@ def all_steps() -> list[Step]:
     return births + moves + late
 
 
-def _says(text: str, **more: object) -> msgspec.Meta:
-    return msgspec.Meta(description=text, extra_json_schema=dict(more) if more else None)
+def _says(text: str) -> msgspec.Meta:
+    return msgspec.Meta(description=text)
 
 
-# Exact decimals, written as JSON numbers.
-_NUMBER = {"type": "number", "format": "decimal"}
-Number = Annotated[Decimal, msgspec.Meta(extra_json_schema=_NUMBER)]
 TimeMs = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class RoundingDiff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What alignment to the venue's grid took away: wanted minus sent."""
 
-    price_diff: Number
-    qty_diff: Number
+    price_diff: Decimal
+    qty_diff: Decimal
 
 
 class EventMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,23 +95,23 @@ class ExecutionEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     ts_ms: Annotated[TimeMs, _says("when it was committed; never decreases from line to line")]
-    symbol: Annotated[str, msgspec.Meta(pattern="^[A-Z0-9]{2,20}$")]
+    symbol: Annotated[str, msgspec.Meta(pattern="^[A-Z0-9]{2,20}$", description="upper case")]
     event: Annotated[EventName, _says("what happened to the order")]
     signal_row_id: Annotated[int, _says("executions.id in the store: the same for all lines of one order")]
     client_order_id: Annotated[str | None, _says("the id on the wire; dryrun:… where there is no wire")]
     exchange_order_id: Annotated[str | None, _says("the venue's own id; after acceptance")]
     side: Annotated[Literal["buy", "sell"] | None, _says("null where no order could be made of the signal")]
     qty: Annotated[
-        Number | None, _says("filled so far; the ordered quantity in a line that tells of no fill")
+        Decimal | None, _says("filled so far; the ordered quantity in a line that tells of no fill")
     ]
     px_intent: Annotated[
-        Number | None, _says("a limit price before its rounding, else the price the order was sized with")
+        Decimal | None, _says("a limit price before its rounding, else the price the order was sized with")
     ]
-    px_sent: Annotated[Number | None, _says("the price in the order; null where it has none")]
-    px_fill: Annotated[Number | None, _says("average price of what is filled so far")]
+    px_sent: Annotated[Decimal | None, _says("the price in the order; null where it has none")]
+    px_fill: Annotated[Decimal | None, _says("average price of what is filled so far")]
     rounding_diff: Annotated[RoundingDiff | None, _says("wanted minus sent; null where there is no order")]
     slippage_bps: Annotated[
-        Number | None, _says("px_fill against px_intent in basis points; above 0 is worse for us")
+        Decimal | None, _says("px_fill against px_intent in basis points; above 0 is worse for us")
     ]
     status: Annotated[Status, _says("the contract's status after this event")]
     reason: Annotated[str | None, _says("reason code or sentence")]
@@ -314,4 +311,14 @@ def _slippage_bps(side: str | None, intent: Decimal | None, fill: Decimal | None
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a line."""
-    return msgspec.json.schema(ExecutionEvent)
+    found: dict[str, Any] = _with_numbers(msgspec.json.schema(ExecutionEvent))
+    return found
+
+
+def _with_numbers(value: Any) -> Any:
+    """A schema in which exact decimals are numbers, as they are written here."""
+    if isinstance(value, dict):
+        if value.get("format") == "decimal":
+            return {**value, "type": "number"}
+        return {key: _with_numbers(one) for key, one in value.items()}
+    return [_with_numbers(one) for one in value] if isinstance(value, list) else value

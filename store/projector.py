@@ -175,7 +175,8 @@ def _skipped(row: Row) -> Fact:
     return Fact(seq=seq, path="skipped_signals.jsonl", symbol="", hour=EVER, line=line.encode() + b"\n")
 
 
-def _dead_letter(row: Row) -> Fact:
+def dead_letter(row: Row) -> Fact:
+    """The line of a row of statements.DEAD_LETTERS."""
     seq, ts_ms, source, file, offset, reason, raw = row
     where = "offset" if source == "jsonl" else "rowid"
     letter = {"ts_ms": ts_ms, "source": source, "file": file, where: offset, "reason": reason}
@@ -188,7 +189,7 @@ def _dead_letter(row: Row) -> Fact:
 _FACTS: dict[str, tuple[str, Callable[[Row], Fact]]] = {
     "executions": (sql.FINAL_RECORDS, _execution),
     "skipped": (sql.FINAL_SKIPS, _skipped),
-    "deadletter": (sql.DEAD_LETTERS, _dead_letter),
+    "deadletter": (sql.DEAD_LETTERS, dead_letter),
 }
 
 

@@ -39,9 +39,11 @@ def cursor_first() -> None:
 
     async def wrong(self: ExecLogProjector, minute: Minute, facts: Sequence[Fact]) -> ProjectedFile:
         await self._commit(Share(symbol="", projected={"execlog": facts[-1].seq}))
+        # The disk takes its time.
+        await self._clock.sleep(0.1)
         return await right(self, minute, facts)
 
-    ExecLogProjector._append = wrong  # type: ignore[method-assign]  # planted
+    ExecLogProjector._append = wrong  # type: ignore[method-assign]  # a mistake on purpose
 
 
 def forgets_what_was_published() -> None:
@@ -54,7 +56,7 @@ def forgets_what_was_published() -> None:
         was_published = known is not None and known.path == minute.ready
         return right(self, minute, facts, None if was_published else known)
 
-    ExecLogProjector._append_lines = wrong  # type: ignore[method-assign]  # planted
+    ExecLogProjector._append_lines = wrong  # type: ignore[method-assign]  # a mistake on purpose
 
 
 def written_in_place() -> None:
@@ -68,11 +70,13 @@ def written_in_place() -> None:
             with ready.open("wb", buffering=0) as file:
                 for start in range(0, len(data), 1_000):
                     file.write(data[start : start + 1_000])
+                    # The disk takes its time.
+                    time.sleep(0.001)
                     crash_point("after_projection_write")
             part.unlink()
         return list(minutes), None
 
-    Files.publish = wrong  # type: ignore[method-assign]  # planted
+    Files.publish = wrong  # type: ignore[method-assign]  # a mistake on purpose
 
 
 PLANTED = {one.__name__: one for one in (cursor_first, forgets_what_was_published, written_in_place)}

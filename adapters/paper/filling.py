@@ -21,7 +21,6 @@ from adapters.paper.terms import Terms
 
 # Who loses so much to the market gets nothing for what he sells.
 ALL_OF_IT_BPS = Decimal(10_000)
-_NONE = Decimal(0)
 _ONE = Decimal(1)
 _PER_BASIS_POINT = Decimal("0.0001")
 
@@ -39,29 +38,20 @@ def reaches(side: OrderSide, price: Decimal, quote: Quote) -> bool:
 class Filling:
     """The prices and parts of one venue's trades."""
 
-    __slots__ = (
-        "_costs",
-        "_dice",
-        "_down",
-        "_fee_bps",
-        "_fee_rate",
-        "_moved_bps",
-        "_terms",
-        "_up",
-        "never_wide",
-    )
+    __slots__ = ("_costs", "_dice", "_down", "_taker_rate", "_terms", "_up", "never_wide")
 
     def __init__(self, terms: Terms, costs: CostModel, dice: Dice) -> None:
         self._terms = terms
         self._costs = costs
         self._dice = dice
-        # Rates as factors, kept for as long as the model names the same ones.
-        self._moved_bps, self._up, self._down = _NONE, _ONE, _ONE
-        self._fee_bps, self._fee_rate = _NONE, _NONE
+        # What `taken_at_once` multiplies with; only where costs are the same for every order.
+        flat = costs.costs(notional=_ONE, maker=False)
+        self._up = _moved("buy", flat.slippage_bps)
+        self._down = _moved("sell", flat.slippage_bps)
+        self._taker_rate = product(flat.fee_bps, _PER_BASIS_POINT)
         # True where no order is ever too wide: nothing has to be worked out for that.
         fixed = isinstance(costs, StaticCosts | MakerTakerCosts)
-        most = costs.costs(notional=_ONE, maker=False).slippage_bps
-        self.never_wide = fixed and terms.slippage_bps_max is None and most < ALL_OF_IT_BPS
+        self.never_wide = fixed and terms.slippage_bps_max is None and flat.slippage_bps < ALL_OF_IT_BPS
 
     def too_wide(self, order: Order, quote: Quote) -> Reject | None:
         """Why the slippage that is assumed for the order is more than anyone would take, or None."""
@@ -88,9 +78,13 @@ class Filling:
         return self._parts(order, order.qty, price, value, rate, rules, now_ms, maker=False)
 
     def taken_at_once(self, order: Order, quote: Quote, now_ms: int) -> Part:
-        """The one trade of `taken`, where no order fills in parts."""
-        price, value, rate = self._taker(order, quote)
-        return Part(now_ms, order.qty, price, product(value, rate), False)
+        """The one trade of `taken`, for a market order where none is too wide and none fills in parts."""
+        qty = order.qty
+        if order.side == "buy":
+            price = quote.ask if quote.is_book else product(quote.ask, self._up)
+        else:
+            price = quote.bid if quote.is_book else product(quote.bid, self._down)
+        return Part(now_ms, qty, price, product(product(qty, price), self._taker_rate), False)
 
     def _taker(self, order: Order, quote: Quote) -> tuple[Decimal, Decimal, Decimal]:
         """Price, value, and the fee as a share of it."""
@@ -98,18 +92,18 @@ class Filling:
         value = product(order.qty, price)
         costs = self._costs.costs(notional=value, maker=False)
         if not quote.is_book and costs.slippage_bps:
-            price = self._worse(order.side, price, costs.slippage_bps)
+            price = product(price, _moved(order.side, costs.slippage_bps))
             if order.price is not None:
                 price = min(price, order.price) if order.side == "buy" else max(price, order.price)
             value = product(order.qty, price)
-        return price, value, self._rate(costs.fee_bps)
+        return price, value, product(costs.fee_bps, _PER_BASIS_POINT)
 
     def waited(
         self, order: Order, qty: Decimal, price: Decimal, rules: SymbolRules | None, now_ms: int
     ) -> tuple[Part, ...]:
         """The trades of a resting order whose `price` the market has reached; `qty` is what is left of it."""
         value = product(qty, price)
-        rate = self._rate(self._costs.costs(notional=value, maker=True).fee_bps)
+        rate = product(self._costs.costs(notional=value, maker=True).fee_bps, _PER_BASIS_POINT)
         return self._parts(order, qty, price, value, rate, rules, now_ms, maker=True)
 
     def _parts(
@@ -147,14 +141,8 @@ class Filling:
             rest = exact_difference(rest, some)
         return [*quantities[:-1], canonical(rest)]
 
-    def _rate(self, fee_bps: Decimal) -> Decimal:
-        if fee_bps is not self._fee_bps:
-            self._fee_bps, self._fee_rate = fee_bps, product(fee_bps, _PER_BASIS_POINT)
-        return self._fee_rate
 
-    def _worse(self, side: OrderSide, price: Decimal, slippage_bps: Decimal) -> Decimal:
-        if slippage_bps is not self._moved_bps:
-            moved = product(slippage_bps, _PER_BASIS_POINT)
-            self._moved_bps = slippage_bps
-            self._up, self._down = exact_sum(_ONE, moved), exact_difference(_ONE, moved)
-        return product(price, self._up if side == "buy" else self._down)
+def _moved(side: OrderSide, slippage_bps: Decimal) -> Decimal:
+    """What a price is multiplied with to be so much worse."""
+    moved = product(slippage_bps, _PER_BASIS_POINT)
+    return canonical(exact_sum(_ONE, moved) if side == "buy" else exact_difference(_ONE, moved))

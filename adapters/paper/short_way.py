@@ -45,11 +45,9 @@ class ShortWay:
         usd = size_usd if ctx.size_usd is None else ctx.size_usd
         if step is None or ctx.order_type != MARKET or ctx.qty is not None:
             return None
-        if not (bid.is_finite() and ask.is_finite() and usd.is_finite()):
+        if not (_is_ordinary(ask) and _is_ordinary(usd)):
             return None
-        if not (_LEAST < bid < _MOST and _LEAST < ask < _MOST and _LEAST < usd < _MOST):
-            return None
-        if bid is not ask and ask > product(bid, WIDE_BOOK):
+        if bid is not ask and not (_is_ordinary(bid) and ask <= product(bid, WIDE_BOOK)):
             return None
         meets = ask if ctx.side == "buy" else bid
         wanted = quotient(usd, meets)
@@ -80,3 +78,7 @@ class ShortWay:
             False,
             ctx.event_ts_ms,
         )
+
+
+def _is_ordinary(value: Decimal) -> bool:
+    return value.is_finite() and _LEAST < value < _MOST

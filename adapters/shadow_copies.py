@@ -36,6 +36,8 @@ STEP_S_MAX = 10.0
 PAIRS_KEPT_MAX = 10_000
 # Orders of the main venue that may be sent again under their id: their copies are not.
 DOUBTFUL_MAX = 4_096
+# Copies that are to be canceled; a venue that is gone for long is not told of the oldest.
+CANCELS_MAX = 1_000
 
 # Why a pair has no verdict: never sent in time, no answer, nothing heard of its fate, the adapter raised.
 WhyNot = Literal["too_late", "no_answer", "unknown", "main_unknown", "fault"]
@@ -71,7 +73,7 @@ class Copies:
         self.parity = Parity(window)
         self.counts: Counter[Count] = Counter(dict.fromkeys(COUNTS, 0))
         self.stirred = asyncio.Event()
-        self.cancels: deque[Copy] = deque()
+        self.cancels: deque[Copy] = deque(maxlen=CANCELS_MAX)
         self._clock = clock
         self._waiting_max = waiting_max
         self._tolerance_bps = tolerance_bps
@@ -86,6 +88,11 @@ class Copies:
     def open(self) -> int:
         """How many copies are neither compared nor given up."""
         return len(self._open)
+
+    @property
+    def waiting(self) -> int:
+        """How many copies are held until somebody sends them."""
+        return len(self._waiting)
 
     def take(self, order: Order, result: SubmitResult) -> None:
         """An order that the main venue has perhaps got, with its answer; one that never left is none.
@@ -108,12 +115,13 @@ class Copies:
                 self._doubtful.popitem(last=False)
 
     def _begin(self, order: Order, outcome: Outcome | None) -> None:
-        if len(self._open) >= self._waiting_max:
+        copy_id = shadow_order_id(order)
+        if len(self._open) >= self._waiting_max or copy_id in self._by_shadow_id:
             self._count("dropped")
             return
-        copy = Copy(order, shadow_order_id(order), outcome, self._clock.monotonic_s() + STEP_S_MAX)
+        copy = Copy(order, copy_id, outcome, self._clock.monotonic_s() + STEP_S_MAX)
         self._open[order.client_order_id] = copy
-        self._by_shadow_id[copy.shadow_order_id] = copy
+        self._by_shadow_id[copy_id] = copy
         self._waiting.append(copy)
         self.stirred.set()
 
@@ -178,6 +186,9 @@ class Copies:
                 self.give_up(copy, "too_late")
             else:
                 self.give_up(copy, "main_unknown" if copy.main is None else "unknown")
+        # Where no venue takes them, nobody else does.
+        while self._waiting and self._waiting[0].over:
+            self._waiting.popleft()
 
     def drop(self) -> None:
         """The end: whatever is not compared by now is counted and let go, and nothing more is taken."""
@@ -185,6 +196,7 @@ class Copies:
         for copy in list(self._open.values()):
             self._count("dropped")
             self._end(copy)
+        self._waiting.clear()
 
     def take_news(self) -> News | None:
         """What there is to be written, None for nothing."""

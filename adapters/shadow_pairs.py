@@ -16,11 +16,12 @@ from typing import Literal, assert_never
 import msgspec
 
 from adapters.contract import Accepted, NotSent, Order, OrderUpdate, Rejected, SubmitResult, Unknown
+from adapters.grid import product, usable
 
 # Begins every client order id on the second venue, and none on the main one.
 SHADOW_PREFIX = "sh1-"
 _MAIN_PREFIX = "ew1-"
-_BPS = 10_000
+_BPS = Decimal(10_000)
 FINAL_STATES = ("filled", "canceled", "expired", "rejected")
 
 Difference = Literal["status", "reason", "price"]
@@ -69,8 +70,9 @@ def shadow_order_id(order: Order) -> str:
 
 
 def outcome_of(update: OrderUpdate) -> Outcome:
-    """The venue's present word on an order."""
-    return Outcome(update.state, update.reason, update.average_price if update.filled_qty else None)
+    """The venue's present word on an order; a price that is none was not told."""
+    price = update.average_price if update.filled_qty else None
+    return Outcome(update.state, update.reason, price if price is not None and usable(price) else None)
 
 
 def outcome_of_answer(result: SubmitResult) -> Outcome | None:
@@ -96,7 +98,7 @@ def differences(main: Outcome, shadow: Outcome, tolerance_bps: Decimal) -> tuple
     if (
         main.price is not None
         and shadow.price is not None
-        and abs(main.price - shadow.price) * _BPS > tolerance_bps * abs(main.price)
+        and product(abs(main.price - shadow.price), _BPS) > product(tolerance_bps, main.price)
     ):
         found.append("price")
     return tuple(found)

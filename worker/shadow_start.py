@@ -38,6 +38,8 @@ class ShadowParts:
 
         Raises CredentialsError when the secret is no key that can sign.
         """
+        # Now, and not while the first orders leave: 140 ms of imports.
+        import adapters.binance.aiohttp_transport  # noqa: F401  # what the connection will be made with
         from adapters.binance.connect import open_binance
         from adapters.shadow import ShadowAdapter
         from adapters.shadow_pairs import SHADOW_PREFIX

@@ -69,14 +69,14 @@ def _says(text: str) -> msgspec.Meta:
 TimeMs = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class RoundingDiff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoundingDiff(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What alignment to the venue's grid took away: wanted minus sent."""
 
     price_diff: Decimal
     qty_diff: Decimal
 
 
-class EventMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EventMeta(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What the worker and the signal say beside the order."""
 
     mode: Annotated[str | None, _says("dry_run, paper, testnet, live, backtest")]
@@ -87,7 +87,7 @@ class EventMeta(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scenario: Annotated[str | None, _says("the signal's own word")]
 
 
-class ExecutionEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ExecutionEvent(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One line of the execution log: one event in the life of one order (executor_contract/v1).
 
     Prices and quantities are exact decimals, times UTC epoch milliseconds. What is unknown or does not apply

@@ -111,13 +111,15 @@ class Clerk:
         on_record = await self._writer.call(lambda: self._ledger.quantity_of(row.row_id))
         if after is State.FILLED and qty is None:
             qty = format(ordered, "f")
+        elif on_record < ordered and qty is None:
+            # A row that was partly filled has the filled part as its quantity, and keeps it.
+            qty = format(on_record, "f")
         move = Move(
             row_id=row.row_id,
             before=row.state,
             after=after,
             reason=f"resolved by {request.who}: {why}",
-            # A row that was partly filled has the filled part as its quantity, and keeps it.
-            has_fills=qty is not None or on_record < ordered,
+            has_fills=qty is not None,
             qty=qty,
             price=price,
             error_code=None if after is State.FILLED else "resolved",

@@ -213,8 +213,8 @@ class PaperAdapter:
             self._news.tell(known.updates())
 
     async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
-        """What the venue took since then."""
-        return [known.past() for known in await self._venue.orders_of(symbol) if known.at_ms >= since_ms]
+        """What works, or has moved since then."""
+        return [known.past() for known in await self._venue.orders_of(symbol, since_ms)]
 
     async def updates(self) -> AsyncIterator[OrderUpdate]:
         """Parts that fill after the first, and what becomes of resting orders; ends at `close`."""
@@ -236,7 +236,7 @@ class PaperAdapter:
 
     async def fetch_fills(self, symbol: str, since_ms: int) -> Sequence[Fill]:
         """The trades since then, oldest first."""
-        fills = [fill for known in await self._venue.orders_of(symbol) for fill in known.fills()]
+        fills = [fill for known in await self._venue.orders_of(symbol, since_ms) for fill in known.fills()]
         return sorted((fill for fill in fills if fill.ts_ms >= since_ms), key=lambda fill: fill.ts_ms)
 
     async def get_position(self, symbol: str) -> Decimal:

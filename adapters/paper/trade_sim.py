@@ -12,11 +12,9 @@ whole.
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import assert_never
 
 import msgspec
 
@@ -36,17 +34,17 @@ from adapters.costs import CostModel
 from adapters.filters import SymbolRules, Wanted, align
 from adapters.grid import plain
 from adapters.paper.dice import Dice
-from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Part, Placed
+from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Placed
 from adapters.paper.filling import Filling, crosses, reaches
 from adapters.paper.positions import Position
 from adapters.paper.quotes import NoQuote, Quote
 from adapters.paper.short_way import ShortWay
 from adapters.paper.sizing import sized
 from adapters.paper.terms import Terms
-from adapters.paper.venue_orders import VenueOrder
+from adapters.paper.venue_orders import VenueOrder, remember
 
-# Orders that are over are kept this long; of older ones only the ids are, so that none is taken twice.
-KEPT_ORDERS_MAX = 50_000
+# So many orders that are over are kept, a few megabytes; of older ones the ids are, so that none comes twice.
+KEPT_ORDERS_MAX = 5_000
 AT_ONCE = ("IOC", "FOK")
 DUPLICATE = "duplicate_order"
 NO_FILL = "no_fill_after_retries"
@@ -82,7 +80,6 @@ class TradeSim:
         self.orders: dict[str, VenueOrder] = {}
         self.positions: dict[str, Position] = {}
         self._terms = terms
-        self._costs = costs
         self.rules = rules
         self._dice = Dice(terms.seed)
         self._filling = Filling(terms, costs, self._dice)
@@ -156,10 +153,6 @@ class TradeSim:
         update = OrderUpdate(order_id, "filled", qty, part.price, number, now_ms, part.fee, None, symbol)
         return Outcome(Accepted(update, now_ms, now_ms))
 
-    def empty_twin(self) -> TradeSim:
-        """A venue alike that has taken no order yet and forgets none."""
-        return TradeSim(self._terms, self._costs, self.rules, kept_orders_max=sys.maxsize)
-
     def knows(self, client_order_id: str) -> bool:
         """Whether an order of that id was ever taken."""
         return client_order_id in self.orders or client_order_id in self._forgotten
@@ -213,34 +206,15 @@ class TradeSim:
 
     def apply(self, fact: Fact) -> VenueOrder:
         """Make a fact true: one that was just decided, or one of a former run, in their order."""
-        match fact:
-            case Placed():
-                order = VenueOrder(fact.number, fact.at_ms, fact.order)
-                self.orders[fact.order.client_order_id] = order
-                self._number = max(self._number, fact.number)
-                order.end = fact.end
-                self._fill(order, fact.parts)
-            case Filled():
-                order = self.orders[fact.client_order_id]
-                self._fill(order, fact.parts)
-            case Amended():
-                order = self.orders[fact.client_order_id]
-                order.qty, order.price = fact.qty, fact.price
-            case Ended():
-                order = self.orders[fact.client_order_id]
-                order.end = fact.end
-            case _:
-                assert_never(fact)
+        order = remember(self.orders, fact)
+        if isinstance(fact, Placed):
+            self._number = max(self._number, fact.number)
+        if isinstance(fact, Placed | Filled) and fact.parts:
+            position = self.positions.setdefault(order.order.symbol, Position())
+            for part in fact.parts:
+                position.fill(order.order.side, part.qty, part.price, part.fee)
         self._keep_in_view(order)
         return order
-
-    def _fill(self, order: VenueOrder, parts: tuple[Part, ...]) -> None:
-        if not parts:
-            return
-        order.fill(parts)
-        position = self.positions.setdefault(order.order.symbol, Position())
-        for part in parts:
-            position.fill(order.order.side, part.qty, part.price, part.fee)
 
     def _keep_in_view(self, order: VenueOrder) -> None:
         symbol, order_id = order.order.symbol, order.order.client_order_id

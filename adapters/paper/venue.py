@@ -7,7 +7,7 @@ either been granted, with the journal saying so, or not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from adapters.paper.journal_file import JournalFile, JournalWriteError
 from adapters.paper.quotes import Quote
 from adapters.paper.terms import Terms
 from adapters.paper.trade_sim import Outcome, TradeSim
-from adapters.paper.venue_orders import VenueOrder, contradiction
+from adapters.paper.venue_orders import VenueOrder, contradiction, remember
 from config.seams import Clock
 
 Result = TypeVar("Result")
@@ -155,31 +155,27 @@ class Venue:
             if self._journal is None:
                 return NotYet(self._clock.wall_ms() + DOUBT_MS, CLOSED)
             if self.sim.knows(client_order_id):
-                return (await self._all_orders())[client_order_id]
+                found = self.sim.orders.get(client_order_id)
+                return found or await asyncio.to_thread(_read_order, self._journal, client_order_id)
             if not await asyncio.to_thread(self._journal.is_clean):
                 why = f"the simulated venue's journal {self.path} cannot be written"
                 return NotYet(self._clock.wall_ms() + DOUBT_MS, why)
             return None
 
-    async def orders_of(self, symbol: str) -> Sequence[VenueOrder]:
-        """Every order of a symbol that was ever taken, oldest first."""
-        return await self._to_the_end(self._orders_of(symbol))
+    async def orders_of(self, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
+        """Every order of a symbol that works or has moved since then, oldest first."""
+        return await self._to_the_end(self._orders_of(symbol, since_ms))
 
-    async def _orders_of(self, symbol: str) -> Sequence[VenueOrder]:
+    async def _orders_of(self, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
         async with self._turn:
-            return [known for known in (await self._all_orders()).values() if known.order.symbol == symbol]
-
-    async def _all_orders(self) -> Mapping[str, VenueOrder]:
-        """Those that are remembered; all that the journal has where that is not all."""
-        if self._journal is None or not self.sim.has_forgotten:
-            return self.sim.orders
-        return await asyncio.to_thread(self._read_again, self._journal)
-
-    def _read_again(self, journal: JournalFile) -> Mapping[str, VenueOrder]:
-        again = self.sim.empty_twin()
-        for fact in journal.read_again():
-            again.apply(fact)
-        return again.orders
+            if self._journal is not None and self.sim.has_forgotten:
+                return await asyncio.to_thread(_read_orders, self._journal, symbol, since_ms)
+            orders = self.sim.orders.values()
+            return [
+                known
+                for known in orders
+                if known.order.symbol == symbol and (known.works or known.last_ms >= since_ms)
+            ]
 
     async def close(self) -> None:
         """Let what is being written be written, and give the journal back; may be repeated."""
@@ -209,3 +205,23 @@ def replay(journal: JournalFile, facts: Iterable[Fact], sim: TradeSim) -> None:
         if wrong is not None:
             raise journal.damaged(number, wrong)
         sim.apply(fact)
+
+
+def _read_order(journal: JournalFile, client_order_id: str) -> VenueOrder:
+    """An order that is not remembered, from the journal, which has it."""
+    found: dict[str, VenueOrder] = {}
+    for fact in journal.read_again():
+        if order_id_of(fact) == client_order_id:
+            remember(found, fact)
+    return found[client_order_id]
+
+
+def _read_orders(journal: JournalFile, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
+    """As `orders_of`, of all that the journal has; no others are held on the way but for those that rest."""
+    found: dict[str, VenueOrder] = {}
+    for fact in journal.read_again():
+        if order_id_of(fact) in found or (isinstance(fact, Placed) and fact.order.symbol == symbol):
+            known = remember(found, fact)
+            if not known.works and known.last_ms < since_ms:
+                del found[known.order.client_order_id]
+    return list(found.values())

@@ -6,10 +6,11 @@ Pure. Updates are cumulative: each part has one of its own, and the last one hol
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import assert_never
 
 from adapters.contract import Fill, Order, OrderState, OrderUpdate, PastOrder
 from adapters.grid import exact_sum, product, quotient
-from adapters.paper.facts import Amended, End, Fact, Filled, Part, Placed
+from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Part, Placed
 
 _ZERO = Decimal(0)
 _QUOTE_ASSETS = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USD", "BTC", "ETH", "BNB", "EUR")
@@ -39,6 +40,11 @@ class VenueOrder:
     def left(self) -> Decimal:
         """How much of it is not filled."""
         return exact_sum(self.qty, -self.filled_qty)
+
+    @property
+    def last_ms(self) -> int:
+        """When it last moved."""
+        return self.update().event_ms or self.at_ms
 
     def has_terms_of(self, order: Order) -> bool:
         """Whether it was placed as `order` says."""
@@ -141,6 +147,27 @@ class VenueOrder:
             )
             for count, part in enumerate(self.parts, start=1)
         ]
+
+
+def remember(orders: dict[str, VenueOrder], fact: Fact) -> VenueOrder:
+    """Let `orders` be as they are after the fact, which contradicts nothing; the order that it is about."""
+    if isinstance(fact, Placed):
+        known = orders[fact.order.client_order_id] = VenueOrder(fact.number, fact.at_ms, fact.order)
+        known.end = fact.end
+        if fact.parts:
+            known.fill(fact.parts)
+        return known
+    known = orders[fact.client_order_id]
+    match fact:
+        case Filled():
+            known.fill(fact.parts)
+        case Amended():
+            known.qty, known.price = fact.qty, fact.price
+        case Ended():
+            known.end = fact.end
+        case _:
+            assert_never(fact)
+    return known
 
 
 def contradiction(fact: Fact, known: VenueOrder | None) -> str | None:

@@ -241,6 +241,14 @@ async def test_what_was_forgotten_in_memory_is_read_in_the_journal(tmp_path: Pat
             assert (found.same_terms, found.update.filled_qty) == (True, order.qty)
             assert isinstance(await one.submit(order), Unknown)
         one.adapter.watch(orders[0])
-        assert len(await one.adapter.past_orders(BTC, 0)) == 10
+        resting = one.prepared(limit(11, "buy", "59000"))
+        await one.submit(resting)
+        await one.submit(one.prepared(wanted(12, symbol="ETHUSDT")))
+        now_ms = virtual_clock().wall_ms()
+        assert len(await one.adapter.past_orders(BTC, 0)) == 11
         assert len(await one.adapter.fetch_fills(BTC, 0)) == 10
+        assert [past.update.client_order_id for past in await one.adapter.past_orders(BTC, now_ms + 1)] == [
+            resting.client_order_id
+        ]
+        assert await one.adapter.fetch_fills(BTC, now_ms + 1) == []
         assert await one.adapter.get_position(BTC) == 10 * orders[0].qty

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 from rig.paper_orders import (
-    BTC,
     FREE,
     NOW_MS,
     RULES,
@@ -224,7 +223,7 @@ def test_of_the_answers_that_get_lost_half_are_of_orders_that_were_taken() -> No
 
 
 def test_an_order_gets_lost_on_its_way_once_and_no_other_symbol_is_touched() -> None:
-    sim = made(timeouts={"BTCUSDT": 1.0}, rules=RULES | {"ETHUSDT": BTC})
+    sim = made(timeouts={"BTCUSDT": 1.0}, rules=RULES)
     quote = one_price("50000")
     for number in range(20):
         order = prepared(sim, wanted(number), quote)

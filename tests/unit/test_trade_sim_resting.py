@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from rig.paper_orders import NOW_MS, RULES, book, limit, one_price, prepared, wanted
+from rig.paper_orders import NOW_MS, book, limit, one_price, prepared, wanted
 from rig.paper_orders import venue as made
 
 from adapters.contract import Accepted, OrderSide, OrderUpdate
@@ -213,4 +213,3 @@ def test_the_quote_asset_is_the_end_of_a_symbols_name() -> None:
         "QUOTE",
         "QUOTE",
     ]
-    assert set(RULES) == {"BTCUSDT"}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from adapters.contract import Order, OrderCtx, OrderSide
 from adapters.costs import CostModel, StaticCosts
 from adapters.filters import Notional, SymbolRules
@@ -23,7 +25,7 @@ BTC = SymbolRules(
     market_lot=Grid(step=Decimal("0.001"), minimum=Decimal("0.001"), maximum=Decimal("120")),
     notional=Notional(minimum=Decimal(50)),
 )
-RULES = {"BTCUSDT": BTC}
+RULES = {"BTCUSDT": BTC, "ETHUSDT": msgspec.structs.replace(BTC, symbol="ETHUSDT")}
 FREE = StaticCosts(slippage_bps=Decimal(0), fee_bps=Decimal(0))
 USUAL = StaticCosts(slippage_bps=Decimal("1.0"), fee_bps=Decimal("2.0"))
 THOUSAND = Decimal(1_000)

@@ -6,11 +6,13 @@ venue's own journal alone. Answers take a while, get lost, and orders fill in pa
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from drill.judge import parsed_lines
 from drill.kills import RANDOM, KillDrill, KillReport
 from drill.process import WORKER, Process
 from drill_exchange.judge import Evidence, Verdict
@@ -115,7 +117,11 @@ class PaperDrill(KillDrill):
         return Process(command, log, clean_environment(**environment))
 
     def _judge(self) -> None:
-        found = gathered(self._output, self._journal, self._output / JOURNAL)
+        journal = self._output / JOURNAL
+        facts, damages = parsed_lines(JOURNAL.name, journal.read_bytes())
+        # The rest of what was left; the feed's list stands in for a journal that may be damaged.
+        found = dataclasses.replace(gathered(self._output, self._journal, self._journal), journal=facts)
+        self._paper.faults += damages
         self._paper.evidence = found
         self._paper.verdict = judge(found)
         for path in sorted(self._logs.glob("worker-*.log")):

@@ -26,6 +26,7 @@ from rig.planted import (
     MakesUpPrices,
     Nameless,
     NeverKnows,
+    NeverTooLate,
     Numbers,
     OneSize,
     ReplacesInstead,
@@ -90,6 +91,7 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
         AsksNobody,
         AsksTooLate,
     ],
+    submitting.an_order_whose_window_has_passed_is_not_sent_until_it_has_another: [NeverTooLate],
     submitting.an_order_is_accepted_once_and_is_on_record: [Denies, SendsTwice],
     submitting.asking_about_what_was_never_sent_proves_its_absence_and_places_nothing: [
         GuessesPresence,
@@ -152,13 +154,14 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
 }
 # Paper knows nearly everything and is quick; these are tried where what they speak of is known.
 ELSEWHERE = {
+    submitting.an_order_whose_window_has_passed_is_not_sent_until_it_has_another: "binance-futures",
     resting.an_order_that_is_canceled_in_the_middle_keeps_what_was_filled: "binance-futures",
     lanes.a_whole_worker_comes_to_the_truth_behind_lost_answers_and_partial_fills: "binance-futures",
     preparing.without_a_price_in_the_signal_there_is_no_order: "paper_by_signal",
     submitting.an_order_that_comes_again_under_its_id_is_no_second_order: "binance-futures",
     resting.of_a_shallow_book_one_takes_what_is_there_and_the_other_all_or_nothing: "binance-futures",
     lanes.a_worker_that_is_stopped_anywhere_goes_on_to_one_order_for_each_signal: "binance-futures",
-    lanes.answers_that_get_lost_leave_one_order_or_a_reason: "binance-futures",
+    lanes.answers_that_get_lost_leave_one_order_or_a_reason: "scripted",
 }
 TRIALS = [
     pytest.param(promise, bad, id=f"{bad.__name__}-{promise.name}")

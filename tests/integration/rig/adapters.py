@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rig.backtest_stand import BacktestStand
 from rig.binance_stand import BinanceSpotStand, BinanceStand
-from rig.paper_stand import PaperBySignalStand, PaperStand
+from rig.paper_stand import PaperBySignalStand, PaperStand, ShortMemoryStand
 from rig.scripted_adapter import (
     ScriptedAdapter,
     fills_half,
@@ -108,6 +108,7 @@ STANDS: dict[str, type[Stand]] = {
     "binance-spot": BinanceSpotStand,
     "paper": PaperStand,
     "paper_by_signal": PaperBySignalStand,
+    "paper_of_short_memory": ShortMemoryStand,
     "backtest": BacktestStand,
     "shadow": ShadowStand,
 }

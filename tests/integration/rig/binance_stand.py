@@ -47,6 +47,7 @@ class BinanceStand(Stand):
     name = "binance-futures"
     traits = Traits(
         wire=True,
+        window=True,
         takes_all=True,
         sizes=True,
         account=True,
@@ -146,6 +147,7 @@ class BinanceSpotStand(BinanceStand):
     name = "binance-spot"
     traits = Traits(
         wire=True,
+        window=True,
         takes_all=True,
         sizes=True,
         account=True,

@@ -14,6 +14,7 @@ from adapters.paper.adapter import JOURNAL_NAME, PaperAdapter
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.signal_quotes import SignalQuotes
 from adapters.paper.symbol_rules import built_in_rules
+from adapters.paper.trade_sim import KEPT_ORDERS_MAX
 from config.settings import Execution
 
 HALF_SPREAD = Decimal("0.1")
@@ -62,6 +63,7 @@ class PaperStand(Stand):
     )
     # By seed, some of them before the order reaches the venue and some after.
     losses = 8
+    kept_orders_max = KEPT_ORDERS_MAX
 
     async def open(self) -> None:
         """The folder of the journal, and the prices."""
@@ -79,7 +81,14 @@ class PaperStand(Stand):
     async def life(self) -> ExecutionAdapter:
         """On the journal that is there."""
         rules = built_in_rules()
-        return PaperAdapter(self.execution, self.clock, self.quotes(), lambda: rules, self.venue_folder)
+        return PaperAdapter(
+            self.execution,
+            self.clock,
+            self.quotes(),
+            lambda: rules,
+            self.venue_folder,
+            kept_orders_max=self.kept_orders_max,
+        )
 
     def quotes(self) -> QuoteSource:
         """Where prices come from."""
@@ -101,6 +110,13 @@ class PaperStand(Stand):
     async def move(self, symbol: str, price: Decimal) -> None:
         """The board shows another price."""
         self.board.middles[symbol] = price
+
+
+@dataclass
+class ShortMemoryStand(PaperStand):
+    """One that holds a single order in memory, and finds the others in its journal."""
+
+    kept_orders_max = 1
 
 
 @dataclass

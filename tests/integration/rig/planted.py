@@ -153,6 +153,13 @@ class AnswersBeforeItSends(Bad):
         return change(answer, ack_ts_ms=answer.sent_ts_ms - 1)
 
 
+class NeverTooLate(Bad):
+    """A window that has passed is opened again."""
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
+        return await self.good.submit(self.good.renew(order, None), guard)
+
+
 class AsksNobody(Bad):
     """The guard is not asked."""
 

@@ -26,7 +26,7 @@ class Promise:
 
     def binds(self, traits: Traits) -> bool:
         """Whether an adapter with these traits has to keep it."""
-        return all(getattr(traits, need) for need in self.needs)
+        return all(has(traits, need) for need in self.needs)
 
     def setups(self, traits: Traits) -> tuple[Setup, ...]:
         """One for each way in which answers get lost, where it speaks of that."""
@@ -36,11 +36,16 @@ class Promise:
         return tuple(Setup(self.setup.parts, self.setup.shallow, loss) for loss in ways)
 
 
+def has(traits: Traits, need: str) -> bool:
+    """Whether they have a trait, or have it not where the need says so: `!account`."""
+    return bool(getattr(traits, need.removeprefix("!"))) != need.startswith("!")
+
+
 def promise(
     *needs: str, parts: bool = False, shallow: bool = False, ways_max: int | None = None
 ) -> Callable[[Trial], Promise]:
     """Makes a promise of adapters that have all traits of `needs`, on a venue that behaves like this.
 
-    Of the ways in which answers get lost the first `ways_max` are tried.
+    A need with `!` is of those that lack the trait. Of the ways in which answers get lost the first `ways_max` are tried.
     """
     return lambda keep: Promise(keep, needs, Setup(parts, shallow), ways_max)

@@ -24,7 +24,7 @@ SECOND = Credentials("shadow-key", "shadow-secret", "the environment variable SH
 class ShadowStand(BinanceStand):
     """Whatever the second venue does, the first one's promises are kept."""
 
-    traits = replace(BinanceStand.traits, loses=("silence_before", "silence_after"))
+    traits = replace(BinanceStand.traits, loses=("reset_after",))
 
     keys: ClassVar[Mapping[str, str | Key]] = {
         KEY.api_key: KEY.secret,

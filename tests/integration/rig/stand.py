@@ -55,15 +55,16 @@ def free() -> str | None:
 class Traits:
     """What an adapter knows; a promise about anything else is not asked of it.
 
-    `wire`: each order is sent by itself, under its client order id. `takes_all`: accepts every market order
-    that it has prepared. `sizes`: turns a value into a quantity under the rules of the symbol.
-    `priced_by_signal`: at the signal's price. `account`: has positions and trades. `limits`: knows orders
-    that rest, IOC and FOK. `depth`: a book that holds less than is wanted. `survives`: a new instance finds
-    what the former one left. `witnessed`: the venue keeps a record of what it accepted. `loses`: the ways in
-    which the answer to an order gets lost.
+    `wire`: each order is sent by itself, under its client order id; `window`: it may be signed for a while.
+    `takes_all`: accepts every market order that it has prepared. `sizes`: turns a value into a quantity under
+    the rules of the symbol. `priced_by_signal`: at the signal's price. `account`: has positions and trades.
+    `limits`: knows orders that rest, IOC and FOK. `depth`: a book that holds less than is wanted. `survives`:
+    a new instance finds what the former one left. `witnessed`: the venue keeps a record of what it accepted.
+    `loses`: the ways in which the answer to an order gets lost.
     """
 
     wire: bool = False
+    window: bool = False
     takes_all: bool = False
     sizes: bool = False
     priced_by_signal: bool = False

@@ -9,7 +9,7 @@ from rig.promise import promise
 from rig.stand import BTC, ETH, Stand
 from rig.virtual_clock import START_MS
 
-from adapters.contract import Accepted, Fill, Order, OrderSide, OrderUpdate
+from adapters.contract import Accepted, Fill, Found, Order, OrderSide, OrderUpdate
 from store.lifecycle import State, may_move
 
 NEAR_ENOUGH = Decimal("1e-12")
@@ -71,6 +71,10 @@ async def partial_fills_are_told_one_by_one_and_add_up(stand: Stand) -> None:
     assert said[-1].state == "filled"
     assert any(one.state == "partial" for one in said)
     assert len(await assert_trades_agree(stand, order, said[-1])) > 1
+    assert list(await stand.asked(stand.adapter.open_orders, BTC)) == []
+    found = await stand.fate(order)
+    assert isinstance(found, Found)
+    assert (found.update.state, found.update.filled_qty) == ("filled", order.qty)
 
 
 @promise("account")

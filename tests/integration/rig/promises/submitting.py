@@ -73,6 +73,23 @@ async def the_guard_is_asked_before_the_order_is_accepted_and_has_the_last_word(
     assert stand.accepted() == [order.client_order_id]
 
 
+@promise("window", "witnessed", "takes_all")
+async def an_order_whose_window_has_passed_is_not_sent_until_it_has_another(stand: Stand) -> None:
+    order = stand.prepared(1)
+    assert order.send_before_ms is not None
+    await stand.clock.sleep((order.send_before_ms + 1 - stand.clock.wall_ms()) / 1000)
+
+    late = await stand.submit(order)
+    over = await stand.submit(stand.adapter.renew(order, stand.clock.wall_ms() - 1))
+
+    for answer in (late, over):
+        assert isinstance(answer, NotSent)
+        assert answer.code == "window_passed"
+    assert stand.accepted() == []
+    assert isinstance(await stand.submit(stand.adapter.renew(order, None)), Accepted)
+    assert stand.accepted() == [order.client_order_id]
+
+
 @promise("witnessed")
 async def an_order_is_accepted_once_and_is_on_record(stand: Stand) -> None:
     orders = [stand.prepared(number) for number in range(3)]

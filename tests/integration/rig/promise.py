@@ -46,6 +46,7 @@ def promise(
 ) -> Callable[[Trial], Promise]:
     """Makes a promise of adapters that have all traits of `needs`, on a venue that behaves like this.
 
-    A need with `!` is of those that lack the trait. Of the ways in which answers get lost the first `ways_max` are tried.
+    A need with `!` is of those that lack the trait. Of the ways in which answers get lost the first
+    `ways_max` are tried.
     """
     return lambda keep: Promise(keep, needs, Setup(parts, shallow), ways_max)

@@ -11,6 +11,7 @@ from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
 
 from adapters.contract import Accepted, Order, StartRefusal
 from adapters.dry_run import DryRunAdapter
+from adapters.exchange.faults import FaultRule
 from adapters.shadow import ShadowAdapter
 from adapters.shadow_copies import STEP_S_MAX
 from adapters.shadow_venue import KEEP_S, RETRY_S
@@ -204,6 +205,25 @@ async def test_a_limit_order_that_works_on_both_sides_is_alike_and_its_copy_is_c
         assert adapter.counts["alike"] == 1
         ended = [entry["account"] for entry in two.exchange.journal if entry["kind"] == "canceled"]
         assert ended == ["shadow"]
+        await adapter.close()
+
+
+@in_virtual_time
+async def test_a_copy_whose_answer_is_lost_is_found_and_compared() -> None:
+    async with TwoAccounts() as two:
+        adapter = await two.begun(DryRunAdapter(base_order_qty=Decimal("0.01")))
+        await two.clock.sleep(1)
+        # Neither the answer nor the stream tells of it.
+        lost = FaultRule(kind="reset_after", endpoint="new_order", executed=True)
+        two.strike(lost, FaultRule(kind="stream_loss"))
+        order = adapter.prepare(wanted())
+        assert isinstance(order, Order)
+
+        await adapter.submit(order, free)
+        await two.clock.sleep(5)
+
+        assert len(two.accepted("shadow")) == 1
+        assert adapter.counts["alike"] == 1
         await adapter.close()
 
 

@@ -13,7 +13,7 @@ from drill.process import DrillError
 from shadow_drill.scene import Figures, Main, Scale, Scene
 
 FOLDER = Path(".drill") / "shadow"
-SHORT = Scale(orders=100, qps=50)
+SHORT = Scale(orders=60, qps=50)
 # Below the exchange's limit of orders per minute.
 WHOLE = Scale(orders=1_000, qps=16)
 

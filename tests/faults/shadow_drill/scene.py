@@ -63,7 +63,7 @@ class Figures:
             f"parity on a healthy venue is {self.healthy:.4f}, must be at least 0.99": self.healthy >= 0.99,
             f"parity on a refusing venue is {self.refused:.4f}, must be visibly below 0.99": 0.0
             < 1 - self.refused
-            < 3 * REFUSED_SHARE,
+            < 4 * REFUSED_SHARE,
             f"counts are {self.counts}, must be {orders} compared": self.report["compared"] == orders,
             f"the report tells {alike} alike and {refused} different, the worker {self.counts}": (
                 (alike, refused) == (self.counts["alike"], self.counts["different"])

@@ -74,6 +74,27 @@ drill-exchange-short: $(INSTALLED) ## the same with 20 kills, as in make test, a
 drill-exchange-planted: $(INSTALLED) ## the same on workers with a planted mistake each: all of them have to be caught
 	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.planted_run
 
+.PHONY: drill-paper
+drill-paper: $(INSTALLED) ## 100 kills of a worker and its simulated venue: one order for each signal (five minutes)
+	PYTHONPATH=tests/faults $(BIN)/python -m paper_drill.run --kills 100
+
+.PHONY: drill-paper-short
+drill-paper-short: $(INSTALLED) ## the same with 25 kills, then workers with planted mistakes, which have to be caught
+	PYTHONPATH=tests/faults $(BIN)/python -m paper_drill.run --kills 25
+	PYTHONPATH=tests/faults $(BIN)/python -m paper_drill.run --planted
+
+.PHONY: drill-execlog
+drill-execlog: $(INSTALLED) ## 10 000 events of the execution log under SIGKILL every few hundred: each told once
+	PYTHONPATH=tests/faults $(BIN)/python -m execlog_drill.run --events 10000
+
+.PHONY: drill-shadow
+drill-shadow: $(INSTALLED) ## 1 000 orders and their copies on a healthy venue, then on one that refuses 5 %
+	PYTHONPATH=tests/faults $(BIN)/python -m shadow_drill.run
+
+.PHONY: paper-parity
+paper-parity: $(INSTALLED) ## 1 000 signals on paper and on the exchange in the box: fill prices within a tick
+	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m paper_parity.run --signals 1000
+
 .PHONY: crash-points
 crash-points: $(INSTALLED) ## end a worker in virtual time at 20 000 points, two at a time: nothing lost, nothing doubled (15 to 20 minutes)
 	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 20000 --whole --processes 2 --seed $(CRASH_SEED)

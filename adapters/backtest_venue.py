@@ -15,25 +15,21 @@ import msgspec
 from adapters.contract import (
     Order,
     OrderCtx,
-    OrderSide,
     Reject,
     Rejected,
     StartRefusal,
 )
 from adapters.costs import CostModel, cost_model
 from adapters.filters import SymbolRules
-from adapters.grid import exact_difference, product
+from adapters.grid import product
 from adapters.paper.facts import Part, Placed
 from adapters.paper.positions import Position
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.symbol_rules import built_in_rules, read_rules
 from adapters.paper.terms import Terms, terms_of
 from adapters.paper.trade_sim import TradeSim
-from adapters.slippage import intended_price, slippage_bps
 from config.settings import Execution
 
-# Market orders that are remembered by symbol, side and price: some 60 MB.
-KNOWN_MAX = 100_000
 # An answer is lost once for an order; the second attempt is answered.
 ATTEMPTS_MAX = 3
 _ZERO = Decimal(0)
@@ -41,15 +37,6 @@ _ZERO = Decimal(0)
 
 class BacktestError(Exception):
     """What the venue is to be made of cannot be used; the message is the whole sentence."""
-
-
-class Trade(msgspec.Struct, frozen=True, gc=False):
-    """One trade, with what it says about costs: `lost` is in quote units, above 0 is worse for us."""
-
-    part: Part
-    slippage_bps: Decimal | None
-    lost: Decimal
-    intended: Decimal
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
@@ -65,37 +52,48 @@ class Placement(msgspec.Struct, frozen=True, gc=False):
     filled_qty: Decimal = _ZERO
     average_price: Decimal | None = None
     fee: Decimal | None = None
-    trades: tuple[Trade, ...] = ()
+    parts: tuple[Part, ...] = ()
     at_ms: int = 0
     refusal: Rejected | None = None
 
 
-class _Known(msgspec.Struct, frozen=True, gc=False):
-    """A market order's fate, apart from its ids and its time."""
+class Fate:
+    """What all market orders of one symbol, side and price come to, apart from their ids and times.
 
-    order: Order
-    trade: Trade
+    `count` is how many of them `fill` has filled and `settle` has not counted yet.
+    """
+
+    __slots__ = ("count", "order", "part", "position", "qty", "value")
+
+    def __init__(self, order: Order, part: Part, position: Position) -> None:
+        value = product(part.qty, part.price)
+        sells = order.side == "sell"
+        self.order = order
+        self.part = part
+        self.position = position
+        self.qty = part.qty.copy_negate() if sells else part.qty
+        self.value = value.copy_negate() if sells else value
+        self.count = 0
+
+    def settle(self) -> int:
+        """Let the position count the trades; how many there were."""
+        count, self.count = self.count, 0
+        times = Decimal(count)
+        self.position.count(count, product(self.value.copy_abs(), times), product(self.part.fee, times))
+        return count
 
 
 class BacktestVenue:
     """The venue. `positions` is by symbol; `size_usd` the value of an order, in quote units."""
 
-    def __init__(
-        self,
-        sim: TradeSim,
-        terms: Terms,
-        quotes: QuoteSource,
-        *,
-        size_usd: Decimal,
-    ) -> None:
+    def __init__(self, sim: TradeSim, terms: Terms, quotes: QuoteSource, *, size_usd: Decimal) -> None:
         self.sim = sim
         self.quotes = quotes
         self.size_usd = size_usd
         self.rolls_dice = bool(
             terms.partial_share or terms.error_share or terms.timeouts or terms.latency_jitter_ms
         )
-        self._latency_ms = terms.latency_ms
-        self._known: dict[tuple[str, OrderSide, Decimal, Decimal], _Known] = {}
+        self.latency_ms = terms.latency_ms
         self._number = 0
 
     @property
@@ -107,47 +105,31 @@ class BacktestVenue:
         """The price at a signal's time."""
         return self.quotes.quote(symbol, signal_price, ts_ms)
 
-    def trade_at_once(self, symbol: str, side: OrderSide, quote: Quote, now_ms: int) -> Placement | None:
-        """The fate of a market order like one before it; None: not known, ask `trade`.
+    def trade(self, ctx: OrderCtx, quote: Quote | NoQuote) -> Fate | Placement | Reject:
+        """Prepare and place one order, and follow it until what becomes of it is known.
 
-        Without dice a market order's fate follows from symbol, side and price alone, so it is worked out once
-        for each of them.
+        Without dice a market order is not placed: its fate comes back, which holds for every order like it,
+        and `fill` makes it true for one.
         """
-        known = self._known.get((symbol, side, quote.bid, quote.ask))
-        return None if known is None else self._again(known, now_ms)
-
-    def trade(self, ctx: OrderCtx, quote: Quote | NoQuote) -> Placement | Reject:
-        """Prepare and place one order, and follow it until its fate is known."""
         order = self.sim.prepare(ctx, quote, self.size_usd)
         if isinstance(order, Reject):
             return order
         assert isinstance(quote, Quote), "an order without a price was refused just now"
         if self.rolls_dice or order.price is not None:
             return self._place(order, quote, ctx.event_ts_ms)
-        now_ms = ctx.event_ts_ms + self._latency_ms
-        decided = self.sim.decide(order, quote, now_ms)
-        if not isinstance(decided, Placed):
-            assert isinstance(decided, Rejected), decided
-            return Placement(order, 0, 1, refusal=decided)
-        (part,) = decided.parts
-        known = _Known(order, _trade_of(order, part))
-        if len(self._known) >= KNOWN_MAX:
-            self._known.clear()
-        self._known[(ctx.symbol, ctx.side, quote.bid, quote.ask)] = known
-        return self._again(known, ctx.event_ts_ms)
+        decided = self.sim.decide(order, quote, ctx.event_ts_ms)
+        if isinstance(decided, Placed):
+            (part,) = decided.parts
+            return Fate(order, part, self.sim.positions.setdefault(order.symbol, Position()))
+        assert isinstance(decided, Rejected), decided
+        return Placement(order, 0, 1, refusal=decided)
 
-    def _again(self, known: _Known, ts_ms: int) -> Placement:
-        order, part = known.order, known.trade.part
-        position = self.sim.positions.get(order.symbol)
-        if position is None:
-            position = self.sim.positions[order.symbol] = Position()
-        position.fill(order.side, part.qty, part.price, part.fee)
+    def fill(self, fate: Fate) -> int:
+        """Fill one more order of this fate; its number at the venue."""
+        fate.count += 1
+        fate.position.take(fate.qty, fate.value, fate.part.price)
         self._number += 1
-        # By position, in the order of the fields: by name the call takes three times as long.
-        at_ms = ts_ms + self._latency_ms
-        return Placement(
-            order, self._number, 1, "filled", part.qty, part.price, part.fee, (known.trade,), at_ms
-        )
+        return self._number
 
     def _place(self, order: Order, quote: Quote, ts_ms: int) -> Placement:
         """Place as often as the answer shows that the order never arrived."""
@@ -161,20 +143,18 @@ class BacktestVenue:
         raise AssertionError(f"the answer to {order_id} got lost more than once")
 
     def _placement(self, order_id: str, attempts: int) -> Placement:
-        """What an order has come to by now; one that is final is forgotten, so that memory stays flat."""
+        """What an order has come to by now."""
         venue_order = self.sim.orders[order_id]
-        order, update = venue_order.order, venue_order.update()
-        if not venue_order.works:
-            del self.sim.orders[order_id]
+        update = venue_order.update()
         return Placement(
-            order,
+            venue_order.order,
             venue_order.number,
             attempts,
             update.state,
             update.filled_qty,
             update.average_price,
             update.fee,
-            tuple(_trade_of(order, part) for part in venue_order.parts),
+            venue_order.parts,
             venue_order.at_ms if update.event_ms is None else update.event_ms,
         )
 
@@ -182,25 +162,6 @@ class BacktestVenue:
         """The resting orders of a symbol that this quote has filled."""
         filled = dict.fromkeys(update.client_order_id for update in self.sim.look(symbol, quote, now_ms))
         return [self._placement(order_id, 1) for order_id in filled]
-
-    def works(self, symbol: str) -> bool:
-        """Whether an order of the symbol rests in the book."""
-        return symbol in self.sim.symbols_working
-
-
-def _trade_of(order: Order, part: Part) -> Trade:
-    intent = intended_price(order)
-    if intent is None:
-        return Trade(part, None, _ZERO, _ZERO)
-    lost = (
-        exact_difference(part.price, intent) if order.side == "buy" else exact_difference(intent, part.price)
-    )
-    return Trade(
-        part,
-        slippage_bps(order.side, intent, part.price),
-        product(lost, part.qty),
-        product(intent, part.qty),
-    )
 
 
 class _FileRules(Mapping[str, SymbolRules]):

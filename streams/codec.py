@@ -293,10 +293,11 @@ def _signal_of(raw: RawSignal, symbol: str | None, place: Place) -> Signal | str
             return found
         price = found
     guard_reason = raw.guard_reason or ""
+    blocked, warmup, weak = raw.gating_blocked, raw.warmup, raw.weak_signal_throttle
     gate_passed = gate_passes(
         raw.gating,
         is_v2=is_v2,
-        gating_blocked=_flag(raw.gating_blocked),
+        gating_blocked=None if blocked is None else bool(blocked),
         guard_reason=guard_reason,
     )
     score = float(raw.score)
@@ -319,14 +320,10 @@ def _signal_of(raw: RawSignal, symbol: str | None, place: Place) -> Signal | str
         raw.div_type,
         raw.run_id,
         raw.scenario,
-        _flag(raw.warmup),
+        None if warmup is None else bool(warmup),
         raw.consistency,
-        _flag(raw.weak_signal_throttle),
+        None if weak is None else bool(weak),
     )
-
-
-def _flag(value: bool | Literal[0, 1] | None) -> bool | None:
-    return None if value is None else bool(value)
 
 
 def _fault_of(raw: RawSignal, symbol: str, *, is_v2: bool) -> str | None:

@@ -7,10 +7,18 @@ Pure. The same signal has the same identity in every shape that carries the same
 from __future__ import annotations
 
 from decimal import Decimal
-from hashlib import md5
+from functools import partial
 from typing import Literal
 
 import msgspec
+
+try:
+    # The interpreter's own takes half of the time that OpenSSL's takes for so few bytes.
+    from _md5 import md5 as _md5  # type: ignore[import-not-found]  # has no types
+except ImportError:
+    from hashlib import md5
+
+    _md5 = partial(md5, usedforsecurity=False)
 
 SideHint = Literal["buy", "sell", "flat"]
 
@@ -95,4 +103,5 @@ def derived_signal_id(symbol: str, ts_ms: int, score: float, regime: str | None,
     `score + 0.0` turns -0.0 into 0.0, which formats differently and is the same score.
     """
     text = f"{symbol}|{ts_ms}|{score + 0.0:.4f}|{regime or ''}|{div_type or ''}"
-    return md5(text.encode(), usedforsecurity=False).hexdigest()
+    digest: str = _md5(text.encode()).hexdigest()
+    return digest

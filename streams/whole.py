@@ -108,13 +108,13 @@ class FilePart:
     symbol = ""
     begin_ms = 0
 
-    def __init__(self, path: Path, *, settings: settings.Source) -> None:
+    def __init__(self, path: Path, *, settings: settings.Source, chunk_bytes: int) -> None:
         self.files: Sequence[InputFile] = (InputFile(path.name, path, path.stat().st_size),)
         self.total = self.files[0].size
         self.done = 0
         self.unfinished = 0
         self._path = path
-        self._chunk_bytes = settings.chunk_bytes
+        self._chunk_bytes = chunk_bytes
         self._line_bytes_max = settings.max_line_bytes
 
     def bursts(self) -> Iterator[Sequence[Record]]:

@@ -9,30 +9,36 @@ from __future__ import annotations
 import gc
 import re
 from collections.abc import Callable
+from decimal import Context, localcontext
 
-from adapters.backtest_venue import BacktestVenue, Placement
+from adapters.backtest_venue import BacktestVenue, Fate, Placement
 from adapters.contract import Reject
 from adapters.paper.quotes import NoQuote, Quote
 from config.settings import Execution
-from streams.signal import Malformed, Signal
+from streams.signal import Signal
 from streams.whole import WholeInputError
-from worker.planning import Decision, Eligible, Skip, plan, rules_of
+from worker.planning import Decision, Side, Skip, plan, rules_of
 from worker.replay_input import Input
 from worker.replay_output import ReplayOutput
-from worker.replay_rows import SIDES, Line, LineBuilder
+from worker.replay_rows import LineBuilder, Pieces
 from worker.replay_summary import SymbolTally, Tally
 
+# Sums of money are exact.
+EXACT = Context(prec=400)
+# Fates that the lane of a symbol remembers, by side and price: prices come back soon or never.
+FATES_MAX = 500
 _DERIVED = re.compile(r"[0-9a-f]{32}").fullmatch
 
 
 class _Lane:
-    """What a replay knows of one symbol: which signals it had, and when its last order was."""
+    """What a replay knows of one symbol: its signals so far, its last order, and what orders come to."""
 
     def __init__(self, tally: SymbolTally) -> None:
         self.tally = tally
         self.last_order_ts_ms = 0
         # Orders that rest in the book, by the id that the venue has them under.
-        self.working: dict[str, tuple[Signal, str]] = {}
+        self.working: dict[str, tuple[Signal, Side]] = {}
+        self.fates: dict[tuple[Side, str | None], Pieces] = {}
         self._derived: set[int] = set()
         self._given: dict[str, int] = {}
         self._reused: set[tuple[str, int]] = set()
@@ -42,13 +48,24 @@ class _Lane:
 
         The first line of a key wins. Of an id that follows from the signal's fields sixteen bytes are kept.
         """
-        if not signal.id_given:
-            key = int(signal.signal_id, 16)
-            if key in self._derived or self._given.get(signal.signal_id) == signal.ts_ms:
-                return False
-            self._derived.add(key)
-            return True
-        return self._first_look_at_given(signal.signal_id, signal.ts_ms)
+        if signal.id_given:
+            return self._first_look_at_given(signal.signal_id, signal.ts_ms)
+        key = int(signal.signal_id, 16)
+        if key in self._derived or self._given.get(signal.signal_id) == signal.ts_ms:
+            return False
+        self._derived.add(key)
+        return True
+
+    def settle(self) -> None:
+        """Count what the fates were used for, and forget them."""
+        tally = self.tally
+        for pieces in self.fates.values():
+            count = pieces.fate.settle()
+            tally.orders += count
+            tally.filled += count
+            tally.intended += pieces.intended * count
+            tally.lost += pieces.lost * count
+        self.fates.clear()
 
     def _first_look_at_given(self, signal_id: str, ts_ms: int) -> bool | None:
         first_ms = self._given.get(signal_id)
@@ -63,15 +80,21 @@ class _Lane:
 
 
 class Replay:
-    """One run. `tally` is what it came to."""
+    """One run. `tally` is what it came to.
 
-    def __init__(self, execution: Execution, venue: BacktestVenue, output: ReplayOutput) -> None:
+    `own_prices`: the venue's price of a signal follows from the price that the signal itself has.
+    """
+
+    def __init__(
+        self, execution: Execution, venue: BacktestVenue, output: ReplayOutput, *, own_prices: bool
+    ) -> None:
         self.tally = Tally()
         self._venue = venue
         self._output = output
         self._rules = rules_of(execution)
         self._lines = LineBuilder(execution, rolls_dice=venue.rolls_dice)
         self._lanes: dict[str, _Lane] = {}
+        self._own_prices = own_prices
 
     def run(self, signals: Input, reached: Callable[[int, int, int], None]) -> None:
         """Everything, from the first record to the last.
@@ -82,20 +105,28 @@ class Replay:
         collects = gc.isenabled()
         gc.disable()
         try:
-            for burst in signals.bursts():
-                for ts_ms, record in burst:
-                    if isinstance(record, Malformed):
-                        self.tally.malformed[record.reason] += 1
-                        self._output.dead_letter(record, signals.kind, ts_ms)
-                    else:
-                        self._signal(record)
-                reached(signals.done, signals.total, self.tally.signals)
+            with localcontext(EXACT):
+                self._run(signals, reached)
+                for lane in self._lanes.values():
+                    lane.settle()
         finally:
             if collects:
                 gc.enable()
         self.tally.unfinished = signals.unfinished
         if not self.tally.signals:
             raise WholeInputError(self._nothing())
+
+    def _run(self, signals: Input, reached: Callable[[int, int, int], None]) -> None:
+        read = 0
+        for burst in signals.bursts():
+            for item in burst:
+                if isinstance(item, Signal):
+                    self._signal(item)
+                else:
+                    self.tally.malformed[item.found.reason] += 1
+                    self._output.dead_letter(item.found, signals.kind, item.ts_ms)
+            read += len(burst)
+            reached(signals.done, signals.total, read)
 
     def _nothing(self) -> str:
         malformed = self.tally.malformed
@@ -105,83 +136,102 @@ class Replay:
         return f"the input has no signals, its lines are malformed ({reasons}): see --signals"
 
     def _lane(self, symbol: str) -> _Lane:
-        lane = self._lanes.get(symbol)
-        if lane is None:
-            lane = self._lanes[symbol] = _Lane(self.tally.of(symbol))
+        lane = self._lanes[symbol] = _Lane(self.tally.of(symbol))
         return lane
 
     def _signal(self, signal: Signal) -> None:
-        lane = self._lanes.get(signal.symbol) or self._lane(signal.symbol)
+        symbol, ts_ms = signal.symbol, signal.ts_ms
+        lane = self._lanes.get(symbol) or self._lane(symbol)
         is_new = lane.first_look(signal)
         if is_new is False:
             self.tally.duplicates += 1
             return
-        lane.tally.signal(signal.ts_ms)
+        tally = lane.tally
+        tally.signal(ts_ms)
         if is_new is None:
-            lane.tally.skips["id_reused"] += 1
-            self._output.execution(self._lines.reused(signal))
+            tally.skips["id_reused"] += 1
+            self._output.execution(symbol, ts_ms, self._lines.reused(signal))
             return
-        quote: Quote | NoQuote | None = None
         if lane.working:
-            quote = self._venue.quote(signal.symbol, signal.price, signal.ts_ms)
-            self._look(lane, quote, signal)
+            self._look(lane, signal)
         decision = self._decide(signal, lane)
         if isinstance(decision, Skip):
-            lane.tally.skips[decision.code] += 1
-            self._output.execution(self._lines.skip(signal, decision))
-            return
-        if quote is None:
-            quote = self._venue.quote(signal.symbol, signal.price, signal.ts_ms)
-        self._order(signal, decision, quote, lane)
+            tally.skips[decision.code] += 1
+            self._output.execution(symbol, ts_ms, self._lines.skip(signal, decision))
+        else:
+            self._order(signal, decision.side, lane)
 
     def _decide(self, signal: Signal, lane: _Lane) -> Decision:
         return plan(
-            signal,
-            self._rules,
-            now_ms=signal.ts_ms,
-            last_order_ts_ms=lane.last_order_ts_ms,
-            halted=False,
+            signal, self._rules, now_ms=signal.ts_ms, last_order_ts_ms=lane.last_order_ts_ms, halted=False
         )
 
-    def _order(self, signal: Signal, decision: Eligible, quote: Quote | NoQuote, lane: _Lane) -> None:
+    def _order(self, signal: Signal, side: Side, lane: _Lane) -> None:
+        """Fill a market order at once, as one of its side and price before it; all else goes to the venue."""
+        quote: Quote | NoQuote | None = None
+        price: str | None = None if signal.price is None else str(signal.price)
+        if not self._own_prices:
+            quote = self._quote(signal)
+            price = f"{quote.bid} {quote.ask}" if isinstance(quote, Quote) else None
+        tally, venue = lane.tally, self._venue
         if signal.price is None:
-            lane.tally.unpriced += 1
-        placement: Placement | Reject | None = None
-        if isinstance(quote, Quote):
-            side = SIDES[decision.side]
-            placement = self._venue.trade_at_once(signal.symbol, side, quote, signal.ts_ms)
-        if placement is None:
-            placement = self._venue.trade(self._lines.context(signal, decision), quote)
+            tally.unpriced += 1
+        pieces = lane.fates.get((side, price))
+        if pieces is None:
+            result = venue.trade(self._lines.context(signal, side), quote or self._quote(signal))
+            if not isinstance(result, Fate):
+                self._sent(signal, side, result, lane)
+                return
+            if len(lane.fates) >= FATES_MAX:
+                lane.settle()
+            pieces = lane.fates[(side, price)] = Pieces(result, side)
+        number = venue.fill(pieces.fate)
+        at_ms = signal.ts_ms + venue.latency_ms
+        line, trade = self._lines.filled(signal, pieces, number, at_ms)
+        self._output.execution(signal.symbol, at_ms, line)
+        self._output.fill(trade)
+        if signal.ts_ms > lane.last_order_ts_ms:
+            lane.last_order_ts_ms = signal.ts_ms
+
+    def _quote(self, signal: Signal) -> Quote | NoQuote:
+        price = signal.price
+        if self._own_prices and price is not None:
+            # What the source of such prices would look at has been looked at by the decoder.
+            return Quote(price, price, signal.ts_ms)
+        return self._venue.quote(signal.symbol, price, signal.ts_ms)
+
+    def _sent(self, signal: Signal, side: Side, result: Placement | Reject, lane: _Lane) -> None:
+        """An order that was refused, or whose fate is its own."""
         tally = lane.tally
-        if isinstance(placement, Reject):
-            tally.rejects[placement.code] += 1
-            self._output.execution(self._lines.refused(signal, decision.side, placement))
+        if isinstance(result, Reject):
+            tally.rejects[result.code] += 1
+            self._output.execution(signal.symbol, signal.ts_ms, self._lines.refused(signal, side, result))
             return
         tally.orders += 1
         lane.last_order_ts_ms = max(lane.last_order_ts_ms, signal.ts_ms)
-        line = self._lines.placed(signal, decision.side, placement)
-        if placement.refusal is not None:
-            tally.rejects[placement.refusal.code] += 1
-            self._output.execution(line)
-        elif placement.state in ("open", "partial"):
-            tally.states[placement.state] += 1
-            lane.working[placement.order.client_order_id] = (signal, decision.side)
+        if result.refusal is not None:
+            tally.rejects[result.refusal.code] += 1
+            line, _ = self._lines.placed(signal, side, result)
+            self._output.execution(signal.symbol, signal.ts_ms, line)
+        elif result.state in ("open", "partial"):
+            tally.working += 1
+            lane.working[result.order.client_order_id] = (signal, side)
         else:
-            self._ended(line, placement, tally)
+            self._ended(signal, side, result, tally)
 
-    def _ended(self, line: Line, placement: Placement, tally: SymbolTally) -> None:
-        tally.states[placement.state] += 1
-        self._output.execution(line)
-        if placement.trades:
-            tally.fills(placement)
-            for fill in self._lines.fills(line, placement):
-                self._output.fill(fill)
+    def _ended(self, signal: Signal, side: Side, placement: Placement, tally: SymbolTally) -> None:
+        tally.ended(placement)
+        line, trades = self._lines.placed(signal, side, placement)
+        self._output.execution(signal.symbol, placement.at_ms, line)
+        for trade in trades:
+            self._output.fill(trade)
 
-    def _look(self, lane: _Lane, quote: Quote | NoQuote, signal: Signal) -> None:
+    def _look(self, lane: _Lane, signal: Signal) -> None:
         """Let the orders that rest see the price of this moment."""
+        quote = self._quote(signal)
         if isinstance(quote, NoQuote):
             return
         for placement in self._venue.look(signal.symbol, quote, signal.ts_ms):
             placed, side = lane.working.pop(placement.order.client_order_id)
-            lane.tally.states["open"] -= 1
-            self._ended(self._lines.placed(placed, side, placement), placement, lane.tally)
+            lane.tally.working -= 1
+            self._ended(placed, side, placement, lane.tally)

@@ -13,27 +13,39 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from config.seams import Clock
 from config.settings import Execution
 from streams.choice import SIGNAL_FOLDER, resolve_kind
 from streams.codec import own_symbol
 from streams.parquet import MAGIC as PARQUET_MAGIC
 from streams.parquet import ParquetPart
-from streams.signal import Malformed, Record
+from streams.signal import Malformed, Signal
 from streams.sqlite import FILE_NAMES
 from streams.sqlite_whole import MAGIC as SQLITE_MAGIC
 from streams.sqlite_whole import WholeTable
 from streams.whole import FilePart, FolderPart, InputFile, Part, WholeInputError
 
-# What all parts together hold in memory, in bytes of lines; a burst of one has these bounds.
+# What all parts together hold in memory, in bytes of lines, and one read of one of them: what is worked on
+# at a time stays in a core's own cache.
 HELD_BYTES_MAX = 8 * 2**20
-CHUNK_BYTES_MIN = 16 * 2**10
+CHUNK_BYTES_MIN, CHUNK_BYTES_MAX = 16 * 2**10, 64 * 2**10
 # The kind of an input of lines, in a folder or a file.
 LINES: Final = "jsonl"
 
-# The time that orders it among others, and the record.
-Timed = tuple[int, Record]
+
 _time = itemgetter(0)
+
+
+class Misread(msgspec.Struct, frozen=True, gc=False):
+    """A malformed record, and the time that it takes from its neighbours."""
+
+    found: Malformed
+    ts_ms: int
+
+
+Item = Signal | Misread
 
 
 class Input:
@@ -70,13 +82,10 @@ class Input:
         """Last lines without an end that are no signals."""
         return sum(part.unfinished for part in self.parts)
 
-    def bursts(self) -> Iterator[list[Timed]]:
+    def bursts(self) -> Iterator[list[Item]]:
         """The records in their order. Raises WholeInputError."""
-        if len(self.parts) == 1:
-            (only,) = self.parts
-            yield from _Stream(only, self._wanted)
-            return
-        yield from merged([_Stream(part, self._wanted) for part in self.parts])
+        streams = [_stream(part, None if part.symbol else self._wanted) for part in self.parts]
+        yield from streams[0] if len(streams) == 1 else merged(streams)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -97,9 +106,8 @@ class Input:
             return self._table(path / FILE_NAMES[kind], symbols)
         self.kind = LINES
         found = symbols if symbols is not None else _symbols_in(path / SIGNAL_FOLDER)
-        chunk_bytes = min(
-            execution.source.chunk_bytes, max(HELD_BYTES_MAX // max(len(found), 1), CHUNK_BYTES_MIN)
-        )
+        share = max(HELD_BYTES_MAX // max(len(found), 1), CHUNK_BYTES_MIN)
+        chunk_bytes = min(execution.source.chunk_bytes, share, CHUNK_BYTES_MAX)
         parts = [
             FolderPart(path, symbol, settings=execution.source, clock=clock, chunk_bytes=chunk_bytes)
             for symbol in sorted(found)
@@ -122,7 +130,8 @@ class Input:
             self._closing.callback(part.close)
             return (part,)
         self.kind = LINES
-        return (FilePart(path, settings=execution.source),)
+        chunk_bytes = min(execution.source.chunk_bytes, CHUNK_BYTES_MAX)
+        return (FilePart(path, settings=execution.source, chunk_bytes=chunk_bytes),)
 
     def _table(self, path: Path, symbols: Sequence[str] | None) -> Sequence[Part]:
         table = WholeTable(path)
@@ -140,82 +149,78 @@ def _symbols_in(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if own_symbol(entry.name) == entry.name)
 
 
-class _Stream:
-    """One part, each record with a time that never goes back; symbols that are not wanted are left out.
+def _stream(part: Part, wanted: frozenset[str] | None) -> Iterator[list[Item]]:
+    """The records of one part, without those of symbols that are not wanted.
 
-    A malformed record has no time: it takes that of the record before it, at the beginning of the one after.
+    A malformed record has no time: it takes that of the signal before it, at the beginning of the one after.
     """
-
-    def __init__(self, part: Part, wanted: frozenset[str] | None) -> None:
-        self.symbol = part.symbol
-        self._part = part
-        # The records of a part with one symbol are all of that symbol.
-        self._wanted = None if part.symbol else wanted
-
-    def __iter__(self) -> Iterator[list[Timed]]:
-        latest_ms = 0
-        for records in self._part.bursts():
-            if self._wanted is not None:
-                records = [each for each in records if each.symbol in self._wanted or not each.symbol]
-            if not latest_ms:
-                latest_ms = _first_time(records) or self._part.begin_ms
-            timed: list[Timed] = []
-            add = timed.append
-            for record in records:
-                if record.__class__ is not Malformed and record.ts_ms > latest_ms:  # type: ignore[union-attr]  # a Signal
-                    latest_ms = record.ts_ms  # type: ignore[union-attr]  # a Signal
-                add((latest_ms, record))
-            if timed:
-                yield timed
-
-
-def _first_time(records: Sequence[Record]) -> int:
-    return next((record.ts_ms for record in records if not isinstance(record, Malformed)), 0)
+    latest_ms = 0
+    for records in part.bursts():
+        if not latest_ms:
+            latest_ms = next(
+                (record.ts_ms for record in records if isinstance(record, Signal)), part.begin_ms
+            )
+        items: list[Item] = []
+        for record in records:
+            if wanted is not None and record.symbol and record.symbol not in wanted:
+                continue
+            if isinstance(record, Signal):
+                latest_ms = record.ts_ms
+                items.append(record)
+            else:
+                items.append(Misread(record, latest_ms))
+        if items:
+            yield items
 
 
 class _Head:
-    """What a stream has handed out and the merge has not."""
+    """What a stream has handed out and the merge has not, each with a time that never goes back."""
 
-    def __init__(self, stream: _Stream) -> None:
-        self.symbol = stream.symbol
-        self._bursts = iter(stream)
-        self.timed: list[Timed] = []
+    def __init__(self, stream: Iterator[list[Item]]) -> None:
+        self._stream = stream
+        self._latest_ms = 0
+        self.timed: list[tuple[int, Item]] = []
         self.ended = False
 
     def fill(self) -> None:
         """Have at least one record, unless the stream is at its end."""
-        while not self.timed and not self.ended:
-            burst = next(self._bursts, None)
-            if burst is None:
-                self.ended = True
-            else:
-                self.timed = burst
+        if self.timed or self.ended:
+            return
+        burst = next(self._stream, None)
+        if burst is None:
+            self.ended = True
+            return
+        latest_ms = self._latest_ms
+        for item in burst:
+            if item.ts_ms > latest_ms:
+                latest_ms = item.ts_ms
+            self.timed.append((latest_ms, item))
+        self._latest_ms = latest_ms
 
-    def take(self, until_ms: int) -> list[Timed]:
+    def take(self, until_ms: int) -> list[tuple[int, Item]]:
         """What is not later than that."""
         count = bisect_right(self.timed, until_ms, key=_time)
         taken, self.timed = self.timed[:count], self.timed[count:]
         return taken
 
 
-def merged(streams: Sequence[_Stream]) -> Iterator[list[Timed]]:
-    """The records of several streams by time, then by symbol, then as their stream has them."""
-    heads = [_Head(stream) for stream in sorted(streams, key=lambda each: each.symbol)]
+def merged(streams: Sequence[Iterator[list[Item]]]) -> Iterator[list[Item]]:
+    """The records of several streams by time, then by stream, then as their stream has them."""
+    heads = [_Head(stream) for stream in streams]
     while heads:
         for head in heads:
             head.fill()
         heads = [head for head in heads if head.timed]
         if not heads:
             return
-        # What a stream has not handed out yet is not earlier than its last record.
+        # What a stream has not handed out yet is not earlier than its last record, but may be of that time.
         until_ms = min(head.timed[-1][0] for head in heads)
-        # Another record of that very time may follow in the stream that sets the bound.
         bound = next(number for number, head in enumerate(heads) if head.timed[-1][0] == until_ms)
         ready = [
             timed
             for number, head in enumerate(heads)
             for timed in head.take(until_ms if number <= bound else until_ms - 1)
         ]
-        # Stable: equal times stay in the order of the symbols, and within one as they were read.
+        # Stable: equal times stay in the order of the streams, and within one as they were read.
         ready.sort(key=_time)
-        yield ready
+        yield [item for _, item in ready]

@@ -17,7 +17,6 @@ import msgspec
 from store.paths import DATABASE
 from store.projector import hour_name
 from streams.signal import Malformed
-from worker.replay_rows import FillLine, Line
 
 PART = ".part"
 RUN = "run.json"
@@ -27,11 +26,12 @@ EXECUTIONS = "executions"
 PRODUCT = "execution-worker replay"
 # In the order of their renaming.
 PUBLISHED = (EXECUTIONS, FILLS, SUMMARY, RUN)
-# Lines in memory before they are written out: some 4 MiB.
-LINES_MAX = 8_000
+# Lines in memory before they are written out: few enough for a core's own cache, and so many for each file
+# that opening it costs nothing beside.
+LINES_MAX = 1_000
+LINES_MAX_A_SYMBOL = 50
 HOUR_MS = 3_600_000
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
 _pretty = msgspec.json.Encoder(decimal_format="string", order=None)
 
 
@@ -45,10 +45,11 @@ class ReplayOutput:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.part = folder / PART
-        self._lines: dict[tuple[str, int], list[Line]] = {}
-        self._fills: list[FillLine] = []
+        self._lines: dict[str, dict[int, list[str]]] = {}
+        self._fills: list[str] = []
         self._letters: dict[int, list[bytes]] = {}
         self._count = 0
+        self._count_max = LINES_MAX
         self._lock = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -64,18 +65,22 @@ class ReplayOutput:
             self._let_go()
             raise
 
-    def execution(self, line: Line) -> None:
+    def execution(self, symbol: str, at_ms: int, line: str) -> None:
         """One execution has its outcome."""
-        key = (line.symbol, line.exec_ts_ms // HOUR_MS)
-        lines = self._lines.get(key)
+        hours = self._lines.get(symbol)
+        if hours is None:
+            hours = self._lines[symbol] = {}
+            self._count_max = max(LINES_MAX, LINES_MAX_A_SYMBOL * len(self._lines))
+        hour = at_ms // HOUR_MS
+        lines = hours.get(hour)
         if lines is None:
-            lines = self._lines[key] = []
+            lines = hours[hour] = []
         lines.append(line)
         self._count += 1
-        if self._count >= LINES_MAX:
+        if self._count >= self._count_max:
             self.flush()
 
-    def fill(self, line: FillLine) -> None:
+    def fill(self, line: str) -> None:
         """One trade."""
         self._fills.append(line)
 
@@ -87,17 +92,20 @@ class ReplayOutput:
         letter |= {"reason": found.reason, "raw": found.raw.decode("utf-8", "backslashreplace")}
         self._letters.setdefault(ts_ms // HOUR_MS, []).append(msgspec.json.encode(letter) + b"\n")
         self._count += 1
+        if self._count >= self._count_max:
+            self.flush()
 
     def flush(self) -> None:
         """Write out what is held. Raises ReplayOutputError."""
         folder = self.part / EXECUTIONS
         try:
-            for (symbol, hour), lines in self._lines.items():
-                self._append(folder / symbol / f"exec_{hour_name(hour)}.jsonl", _encoder.encode_lines(lines))
+            for symbol, hours in self._lines.items():
+                for hour, lines in hours.items():
+                    self._append(folder / symbol / f"exec_{hour_name(hour)}.jsonl", "".join(lines).encode())
             for hour, letters in self._letters.items():
                 self._append(folder / "deadletter" / f"{hour_name(hour)}.jsonl", b"".join(letters))
             if self._fills:
-                self._append(self.part / FILLS, _encoder.encode_lines(self._fills))
+                self._append(self.part / FILLS, "".join(self._fills).encode())
         except OSError as error:
             raise self._unwritable(error) from None
         self._lines.clear()

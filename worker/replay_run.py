@@ -106,7 +106,7 @@ def _simulate(
     execution: Execution, clock: Clock, venue: BacktestVenue, signals: Input, output: ReplayOutput
 ) -> tuple[dict[str, object], list[str]]:
     """The summary of what the signals came to, and the digests of their files."""
-    replay = Replay(execution, venue, output)
+    replay = Replay(execution, venue, output, own_prices=isinstance(venue.quotes, SignalQuotes))
     progress = Progress(sys.stderr, clock)
     with ThreadPoolExecutor(1) as thread:
         # Lines are hashed beside the replay. A database is hashed when it is closed: closing any other

@@ -10,9 +10,12 @@ from collections.abc import Mapping
 from decimal import Context, Decimal
 
 from adapters.backtest_venue import Placement
+from adapters.contract import Order
 from adapters.grid import canonical, exact_difference, exact_sum, plain, quotient
+from adapters.paper.facts import Part
 from adapters.paper.positions import Position
 from adapters.paper.venue_orders import quote_asset
+from adapters.slippage import intended_price
 from worker.when import moment
 
 _ZERO = Decimal(0)
@@ -20,6 +23,18 @@ _BASIS_POINTS = Decimal(10_000)
 _BPS_PLACES = Decimal("0.0001")
 _CENT = Decimal("0.01")
 _EIGHT_DIGITS = Context(prec=8)
+
+
+def meant(order: Order, part: Part) -> tuple[Decimal, Decimal]:
+    """What a trade would have been worth at the price that was meant, and what it lost against that.
+
+    Exact where the context is; both 0 for an order that was meant at no price.
+    """
+    intended = intended_price(order)
+    if intended is None:
+        return _ZERO, _ZERO
+    moved = part.price - intended if order.side == "buy" else intended - part.price
+    return intended * part.qty, moved * part.qty
 
 
 class SymbolTally:
@@ -32,26 +47,33 @@ class SymbolTally:
         self.unpriced = 0
         self.first_ms = 0
         self.last_ms = 0
-        self.states: Counter[str] = Counter()
+        self.filled = 0
+        self.expired = 0
+        self.working = 0
         self.skips: Counter[str] = Counter()
         self.rejects: Counter[str] = Counter()
-        # What fills lost against the prices that were meant, and what they would have cost at those.
-        self.lost = _ZERO
+        # What trades were worth at the prices that were meant, and what they lost against those.
         self.intended = _ZERO
+        self.lost = _ZERO
 
     def signal(self, ts_ms: int) -> None:
         """One more signal."""
         self.signals += 1
         if ts_ms > self.last_ms:
             self.last_ms = ts_ms
-        if not self.first_ms or ts_ms < self.first_ms:
+        if ts_ms < self.first_ms or not self.first_ms:
             self.first_ms = ts_ms
 
-    def fills(self, placement: Placement) -> None:
-        """The trades of an order."""
-        for trade in placement.trades:
-            self.lost = exact_sum(self.lost, trade.lost)
-            self.intended = exact_sum(self.intended, trade.intended)
+    def ended(self, placement: Placement) -> None:
+        """An order came to its end."""
+        if placement.state == "filled":
+            self.filled += 1
+        else:
+            self.expired += 1
+        for part in placement.parts:
+            intended, lost = meant(placement.order, part)
+            self.intended += intended
+            self.lost += lost
 
     def told(self, symbol: str, position: Position) -> dict[str, object]:
         """For the summary."""
@@ -60,9 +82,9 @@ class SymbolTally:
             "first_ts_ms": self.first_ms,
             "last_ts_ms": self.last_ms,
             "orders": self.orders,
-            "filled": self.states["filled"],
-            "expired": self.states["expired"],
-            "working": self.states["open"] + self.states["partial"],
+            "filled": self.filled,
+            "expired": self.expired,
+            "working": self.working,
             "rejected": sum(self.rejects.values()),
             "skipped": sum(self.skips.values()),
             "without_own_price": self.unpriced,

@@ -39,11 +39,20 @@ class Position:
     def fill(self, side: OrderSide, qty: Decimal, price: Decimal, fee: Decimal) -> None:
         """Take in one trade; `qty` and `price` are above 0, a fee below 0 is a rebate."""
         value = product(qty, price)
+        self.count(1, value, fee)
+        if side == "sell":
+            # A minus sign would round to whatever the process's context says.
+            qty, value = qty.copy_negate(), value.copy_negate()
+        self.take(qty, value, price)
+
+    def count(self, fills: int, value: Decimal, fee: Decimal) -> None:
+        """So many more trades, with their value and fees together."""
         self.fees = exact_sum(self.fees, fee)
         self.traded = exact_sum(self.traded, value)
-        self.fills += 1
-        if side == "sell":
-            qty, value = -qty, -value
+        self.fills += fills
+
+    def take(self, qty: Decimal, value: Decimal, price: Decimal) -> None:
+        """Hold so much more, or less where `qty` and `value` are below 0; who calls it counts the trades."""
         if not self.qty or (self.qty > 0) == (qty > 0):
             self.qty = exact_sum(self.qty, qty)
             self.cost = exact_sum(self.cost, value)
@@ -60,7 +69,7 @@ class Position:
             self.qty, self.cost = left, opened
             return
         # Cut to 18 digits; what the cut leaves stays with the rest.
-        released = quotient(product(self.cost, -qty), self.qty)
+        released = quotient(product(self.cost, qty.copy_negate()), self.qty)
         self.realised = exact_difference(exact_difference(self.realised, value), released)
         self.cost = exact_difference(self.cost, released)
         self.qty = left

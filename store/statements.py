@@ -281,7 +281,8 @@ SELECT e.seq, x.symbol, e.at_ms, e.from_state, e.to_state, e.reason, e.qty, e.pr
  WHERE e.seq > ? AND e.seq <= ? AND {_IS_TOLD}
  ORDER BY e.seq LIMIT ?
 """
-# The same in the table, for those who ask the store itself.
+# The same in the table, for those who ask the store itself. What is told already stays: a commit may land
+# although the wait for it was given up.
 TELL_EVENTS = f"""
 INSERT INTO exec_events (seq, ts_ms, symbol, event, state, order_id, price, qty, fee, reason)
 SELECT e.seq, e.at_ms, x.symbol, CASE {_STEP} {_EVENT} END, e.to_state,
@@ -291,6 +292,7 @@ SELECT e.seq, e.at_ms, x.symbol, CASE {_STEP} {_EVENT} END, e.to_state,
   FROM events AS e JOIN executions AS x ON x.id = e.execution_id
  WHERE e.seq > ? AND e.seq <= ? AND {_IS_TOLD}
  ORDER BY e.seq
+    ON CONFLICT (seq) DO NOTHING
 """
 
 HALT = """

@@ -258,5 +258,21 @@ async def test_the_table_has_each_event_once_however_often_it_is_told(tmp_path: 
     ]
 
 
+async def test_a_stop_while_rows_are_on_their_way_to_the_table_tells_none_of_them_twice(
+    tmp_path: Path,
+) -> None:
+    async with LogLife(tmp_path, ManualClock()) as life:
+        await life.orders(1, 2)
+        table = ExecTableProjector(tmp_path / "executions", life.writer, ManualClock())
+        running = asyncio.create_task(table.run())
+        while life.writer.commits == 2 and not life.writer._busy:  # noqa: ASYNC110  # the very moment is meant
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait({running})
+        await asyncio.wait_for(table.drain(), 10)
+
+    assert rig.rows(tmp_path / "executions", "count(*)", "exec_events") == [(4,)]
+
+
 def test_minutes_are_named_in_utc() -> None:
     assert minute_name(START_MS // MINUTE_MS) == "20231114_2213"

@@ -108,6 +108,7 @@ BREACHES: dict[Promise, Sequence[type[Bad]]] = {
     submitting.the_other_questions_may_be_repeated_and_never_raise: [ChangesAnything],
     filling.an_order_that_fills_at_once_is_told_to_its_end: [NeverTells],
     filling.partial_fills_are_told_one_by_one_and_add_up: [TellsPieces, TellsTheEndAlone, LosesTrades],
+    filling.whoever_is_to_watch_an_order_again_is_told_again: [LooksAway],
     filling.position_trades_and_updates_agree: [LosesTrades, Unsigned],
     filling.a_market_order_fills_at_what_the_book_asks_and_its_fee_is_told: [Free],
     resting.a_limit_order_away_from_the_book_rests: [TakesAtOnce, HidesWhatWorks],

@@ -18,6 +18,12 @@ from adapters.exchange.engine import Exchange
 from adapters.exchange.faults import FaultKind, FaultRule
 from adapters.exchange.terms import SPOT_BALANCES, FillPolicy, Key
 
+
+def rule(kind: FaultKind, **more: Any) -> FaultRule:
+    """One that strikes orders of the main account alone."""
+    return FaultRule(kind, endpoint="new_order", client_id_prefix=OUR_PREFIX, **more)
+
+
 QUICK = {
     "recv_window_ms": 1_000,
     "send_window_ms": 1_000,
@@ -27,16 +33,19 @@ QUICK = {
     "request_timeout_ms": 800,
     "settle_poll_ms": 300,
 }
-# What becomes of the answer, and whether the order was accepted behind it.
-LOSSES: dict[str, tuple[FaultKind, bool]] = {
-    "reset_before": ("reset_before", False),
-    "reset_after": ("reset_after", True),
-    "silence_before": ("silence_before", False),
-    "silence_after": ("silence_after", True),
-    "http_503_placed": ("unknown_503", True),
-    "http_503_not_placed": ("unknown_503", False),
-    "timeout_1007": ("timeout_1007", True),
-    "garbage": ("garbage", True),
+# The order is shown this long after it was accepted: later than the last moment for its acceptance, and
+# earlier than its absence can be proven.
+HIDDEN_MS = 2_400
+# Whether the order is accepted, and what the exchange does to its request.
+LOSSES: dict[str, tuple[bool, tuple[FaultRule, ...]]] = {
+    "reset_before": (False, (rule("reset_before"),)),
+    "reset_after": (True, (rule("reset_after"),)),
+    "silence_before": (False, (rule("silence_before"),)),
+    "silence_after": (True, (rule("silence_after"),)),
+    "http_503_placed": (True, (rule("unknown_503", executed=True),)),
+    "http_503_not_placed": (False, (rule("unknown_503", executed=False),)),
+    "late": (True, (rule("late", delay_ms=700),)),
+    "hidden": (True, (rule("reset_after"), rule("invisible", delay_ms=HIDDEN_MS, scope="all"))),
 }
 
 
@@ -81,9 +90,7 @@ class BinanceStand(Stand):
         self.host = ExchangeHost(self.exchange, self.clock, start_ms=self.clock.wall_ms())
         await super().open()
         if setup.loss is not None:
-            kind, executed = LOSSES[setup.loss]
-            rule = FaultRule(kind=kind, executed=executed, client_id_prefix=OUR_PREFIX)
-            self.exchange.faults.replace([rule])
+            self.exchange.faults.replace(LOSSES[self.setup.loss][1])
 
     async def life(self) -> ExecutionAdapter:
         """A client with connections of its own."""
@@ -101,7 +108,7 @@ class BinanceStand(Stand):
     def fates_of_losses(self) -> set[bool]:
         """As the fault has it."""
         assert self.setup.loss is not None
-        return {LOSSES[self.setup.loss][1]}
+        return {LOSSES[self.setup.loss][0]}
 
     def accepted(self) -> list[str]:
         """By the exchange's journal."""
@@ -156,7 +163,7 @@ class BinanceSpotStand(BinanceStand):
         depth=True,
         survives=True,
         witnessed=True,
-        loses=("reset_before", "reset_after", "http_503_placed", "http_503_not_placed"),
+        loses=("reset_before", "reset_after", "http_503_placed", "late"),
     )
     cheap = (ETH, Decimal("0.0002"))
 

@@ -77,6 +77,21 @@ async def partial_fills_are_told_one_by_one_and_add_up(stand: Stand) -> None:
     assert (found.update.state, found.update.filled_qty) == ("filled", order.qty)
 
 
+@promise("wire", "account")
+async def whoever_is_to_watch_an_order_again_is_told_again(stand: Stand) -> None:
+    ear = stand.listen()
+    order = stand.prepared(1)
+    await ear.end_of(order, await stand.submit(order))
+    before = len(ear.of(order))
+
+    stand.adapter.watch(order)
+    await stand.clock.sleep(5.0)
+
+    again = ear.of(order)[before:]
+    assert again
+    assert (again[-1].state, again[-1].filled_qty) == ("filled", order.qty)
+
+
 @promise("account")
 async def position_trades_and_updates_agree(stand: Stand) -> None:
     ear = stand.listen()

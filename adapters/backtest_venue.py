@@ -22,7 +22,7 @@ from adapters.contract import (
 from adapters.costs import CostModel, cost_model
 from adapters.filters import SymbolRules
 from adapters.grid import product
-from adapters.paper.facts import Part, Placed
+from adapters.paper.facts import Part
 from adapters.paper.positions import Position
 from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.symbol_rules import built_in_rules, read_rules
@@ -90,9 +90,8 @@ class BacktestVenue:
         self.sim = sim
         self.quotes = quotes
         self.size_usd = size_usd
-        self.rolls_dice = bool(
-            terms.partial_share or terms.error_share or terms.timeouts or terms.latency_jitter_ms
-        )
+        # All orders of one side and price come to the same, at the same time after their signals.
+        self.is_plain = sim.is_plain and not terms.latency_jitter_ms
         self.latency_ms = terms.latency_ms
         self._number = 0
 
@@ -108,21 +107,17 @@ class BacktestVenue:
     def trade(self, ctx: OrderCtx, quote: Quote | NoQuote) -> Fate | Placement | Reject:
         """Prepare and place one order, and follow it until what becomes of it is known.
 
-        Without dice a market order is not placed: its fate comes back, which holds for every order like it,
-        and `fill` makes it true for one.
+        Where the venue is plain a market order is not placed: its fate comes back, which holds for every
+        order like it, and `fill` makes it true for one.
         """
         order = self.sim.prepare(ctx, quote, self.size_usd)
         if isinstance(order, Reject):
             return order
         assert isinstance(quote, Quote), "an order without a price was refused just now"
-        if self.rolls_dice or order.price is not None:
-            return self._place(order, quote, ctx.event_ts_ms)
-        decided = self.sim.decide(order, quote, ctx.event_ts_ms)
-        if isinstance(decided, Placed):
-            (part,) = decided.parts
+        part = self.sim.plain_trade(order, quote, ctx.event_ts_ms) if self.is_plain else None
+        if part is not None:
             return Fate(order, part, self.sim.positions.setdefault(order.symbol, Position()))
-        assert isinstance(decided, Rejected), decided
-        return Placement(order, 0, 1, refusal=decided)
+        return self._place(order, quote, ctx.event_ts_ms)
 
     def fill(self, fate: Fate) -> int:
         """Fill one more order of this fate; its number at the venue."""

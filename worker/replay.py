@@ -14,7 +14,7 @@ from decimal import Context, localcontext
 from adapters.backtest_venue import BacktestVenue, Fate, Placement
 from adapters.contract import Reject
 from adapters.paper.quotes import NoQuote, Quote
-from config.settings import Execution
+from config.settings import Execution, OrderType
 from streams.signal import Signal
 from streams.whole import WholeInputError
 from worker.planning import Decision, Side, Skip, plan, rules_of
@@ -92,7 +92,8 @@ class Replay:
         self._venue = venue
         self._output = output
         self._rules = rules_of(execution)
-        self._lines = LineBuilder(execution, rolls_dice=venue.rolls_dice)
+        wire_ids = not venue.is_plain or execution.order.type is not OrderType.MARKET
+        self._lines = LineBuilder(execution, wire_ids=wire_ids)
         self._lanes: dict[str, _Lane] = {}
         self._own_prices = own_prices
 

@@ -47,20 +47,20 @@ class Pieces:
 class LineBuilder:
     """Makes the lines of one replay."""
 
-    def __init__(self, execution: Execution, *, rolls_dice: bool) -> None:
+    def __init__(self, execution: Execution, *, wire_ids: bool) -> None:
         self._run_source = execution.run_source.value
         self._order_type = execution.order.type.value
         self._tif = execution.order.tif.value
-        self._rolls_dice = rolls_dice
+        self._wire_ids = wire_ids
         self._success = self._outcome("success", None, None)
         self._outcome_of = lru_cache(maxsize=4_096)(self._outcome)
 
     def context(self, signal: Signal, side: Side) -> OrderCtx:
-        """What is wanted. Dice fall by the id that the order has on a wire, so that they fall as in paper."""
+        """What is wanted. An order that is placed has the id of a wire: dice fall by that, as in paper."""
         signal_id = signal.signal_id
         # By position, in the order of the fields: by name the call takes three times as long.
         return OrderCtx(
-            client_order_id(signal.symbol, signal_id) if self._rolls_dice else signal_id,
+            client_order_id(signal.symbol, signal_id) if self._wire_ids else signal_id,
             signal.symbol,
             SIDES[side],
             None,

@@ -34,7 +34,7 @@ from adapters.costs import CostModel
 from adapters.filters import SymbolRules, Wanted, align
 from adapters.grid import plain
 from adapters.paper.dice import Dice
-from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Placed
+from adapters.paper.facts import Amended, End, Ended, Fact, Filled, Part, Placed
 from adapters.paper.filling import Filling, crosses, reaches
 from adapters.paper.positions import Position
 from adapters.paper.quotes import NoQuote, Quote
@@ -92,7 +92,7 @@ class TradeSim:
         self._forgotten: set[str] = set()
         # No dice and no doubt: what a market order becomes needs no deciding.
         dice = terms.partial_share or terms.error_share or terms.timeouts
-        self._is_plain = not dice and self._filling.never_wide
+        self.is_plain = not dice and self._filling.never_wide
 
     def prepare(self, ctx: OrderCtx, quote: Quote | NoQuote, size_usd: Decimal) -> Order | Reject:
         """The order as it will be placed, or why there will be none; changes nothing.
@@ -125,12 +125,18 @@ class TradeSim:
 
     def place(self, order: Order, quote: Quote, now_ms: int) -> Outcome:
         """Take the order, or refuse it. `quote` is the last look at the price that it gets at once."""
-        if self._is_plain and order.price is None and not self.knows(order.client_order_id):
+        if self.is_plain and order.price is None and not self.knows(order.client_order_id):
             return self._place_plain(order, quote, now_ms)
         decided = self.decide(order, quote, now_ms)
         if isinstance(decided, Placed):
             return self.answer_of(self.apply(decided))
         return self.refusal(order, decided)
+
+    def plain_trade(self, order: Order, quote: Quote, now_ms: int) -> Part | None:
+        """The one trade that a market order comes to here, whatever its id; None: `decide` has to say."""
+        if not self.is_plain or order.price is not None:
+            return None
+        return self._filling.taken_at_once(order, quote, now_ms)
 
     def _place_plain(self, order: Order, quote: Quote, now_ms: int) -> Outcome:
         """A market order that fills whole: as `place`, in half of the time."""

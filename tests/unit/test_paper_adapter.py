@@ -106,7 +106,7 @@ async def test_what_rests_is_filled_by_the_price_of_a_later_signal(tmp_path: Pat
         assert (await one.submit(order)).update.state == "open"
 
         # The fall-back price belongs to no moment: time alone fills nothing.
-        await clock.sleep(5)
+        await clock.sleep(5.1)
         assert one.told == []
         one.prepared(wanted(2, price=D(58999)))
         await clock.sleep(0.01)

@@ -79,9 +79,10 @@ async def test_a_caller_that_goes_away_at_any_moment_leaves_whole_orders(tmp_pat
         orders = [one.prepared(wanted(number)) for number in range(24)]
         for turns, order in enumerate(orders):
             task = asyncio.create_task(one.submit(order))
+            # Before, while and after it is accepted, which is half-way through its latency.
+            await virtual_clock().sleep(0.005 * (turns % 3))
             for _ in range(turns // 3):
                 await asyncio.sleep(0)
-            await virtual_clock().sleep(0.005 * (turns % 3))
             task.cancel()
             await asyncio.wait({task})
             found = await one.adapter.lookup(order.client_order_id, order)

@@ -19,7 +19,7 @@ from rig.scripted_adapter import (
     opens,
     rejects,
 )
-from rig.shadow_stand import ShadowStand
+from rig.shadow_stand import ShadowOfSickStand, ShadowStand
 from rig.stand import BTC, Plant, Setup, Stand, Traits
 from rig.virtual_clock import virtual_clock
 
@@ -111,6 +111,7 @@ STANDS: dict[str, type[Stand]] = {
     "paper_of_short_memory": ShortMemoryStand,
     "backtest": BacktestStand,
     "shadow": ShadowStand,
+    "shadow_that_fails": ShadowOfSickStand,
 }
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from config.settings import Execution
+from config.settings import ExecLog, Execution
 from store import statements as sql
 from store.connection import APPLICATION_ID, newest_version, open_reader
+from store.execlog_files import READY, SPOOL
 from store.lock import holder_pid
 from store.paths import DATABASE, MARKER
 from worker.doubt import Row, fail, ok, warn
@@ -30,6 +31,8 @@ def output_rows(execution: Execution) -> Iterator[Row]:
     folder = execution.output_dir / EXECUTIONS_FOLDER
     yield from store_rows(folder, {"mode": execution.mode.value})
     yield from lock_rows(folder)
+    if execution.execlog is ExecLog.JSONL:
+        yield from execlog_rows(execution.output_dir)
     yield port_row(execution.http.host, execution.http.port)
 
 
@@ -73,6 +76,28 @@ def _refused(folder: Path) -> str | None:
         os.close(descriptor)
         os.unlink(probe)
     return None
+
+
+def execlog_rows(folder: Path) -> Iterator[Row]:
+    """Doubts about the execution log: a producer may own ready/, and a rename does not cross file systems.
+
+    Warnings: trouble with an output stops no trading.
+    """
+    subject, nearest = "execution log", []
+    for path in (folder / SPOOL, folder / READY):
+        while not os.path.isdir(path) and path != path.parent:
+            path = path.parent
+        nearest.append(path)
+        # Above it the row on the output folder has told.
+        reason = _refused(path) if folder in path.parents else None
+        if reason is not None:
+            remedy = f"make it writable for user {_user(os.geteuid())}, or set execution.execlog: sqlite"
+            yield warn(subject, f"{path} cannot be written ({reason})", remedy)
+            return
+    spool, ready = nearest
+    if os.stat(spool).st_dev != os.stat(ready).st_dev:
+        finding = f"{spool} and {ready} are on different file systems: no file can be renamed into the other"
+        yield warn(subject, finding, "put both on one disk, or set execution.execlog: sqlite")
 
 
 def disk_row(folder: Path) -> Row:

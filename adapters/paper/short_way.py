@@ -24,7 +24,7 @@ _CUT = Context(prec=60, rounding=ROUND_DOWN)
 class ShortWay:
     """The way of one symbol under `rules`, which stay as they are."""
 
-    __slots__ = ("_least_qty", "_least_value", "_most_qty", "_most_value", "_step", "rules")
+    __slots__ = ("_least_qty", "_least_value", "_most_qty", "_most_value", "_step", "_usd", "rules")
 
     def __init__(self, rules: SymbolRules) -> None:
         self.rules = rules
@@ -32,6 +32,8 @@ class ShortWay:
         places = places_on(lots, places=rules.qty_places)
         taken = rules.status == TRADING and (not rules.order_types or MARKET_ORDER in rules.order_types)
         self._step = Decimal(1).scaleb(-places) if taken and places is not None else None
+        # The last size that was looked at; most orders have the same one.
+        self._usd: Decimal | None = None
         self._least_qty = max(rules.lot.minimum, rules.market_lot.minimum)
         self._most_qty = min((lot.maximum for lot in lots if lot.maximum), default=_MOST)
         notional = rules.notional
@@ -45,7 +47,9 @@ class ShortWay:
         usd = size_usd if ctx.size_usd is None else ctx.size_usd
         if step is None or ctx.order_type != MARKET or ctx.qty is not None:
             return None
-        if not (_is_ordinary(ask) and _is_ordinary(usd)):
+        if usd is not self._usd:
+            self._usd = usd if _is_ordinary(usd) else None
+        if self._usd is None or not ask.is_finite() or not _LEAST < ask < _MOST:
             return None
         if bid is not ask and not (_is_ordinary(bid) and ask <= product(bid, WIDE_BOOK)):
             return None
@@ -59,7 +63,12 @@ class ShortWay:
         # Without zeros at its end; those before the point of a larger number stay.
         qty = _CUT.normalize(qty) if qty < _TEN else Decimal(plain(qty))
         lost = exact_difference(wanted, qty)
-        rounding_diff = {"price_diff": "0", "qty_diff": plain(lost)} if lost else None
+        rounding_diff = None
+        if lost:
+            text = str(lost)
+            # Nearly always plain as it is, which takes a third of the time.
+            qty_diff = plain(lost) if text[-1] == "0" or "E" in text else text
+            rounding_diff = {"price_diff": "0", "qty_diff": qty_diff}
         # By position, in the order of the fields: by name the call takes three times as long.
         return Order(
             ctx.client_order_id,

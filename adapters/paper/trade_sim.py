@@ -111,10 +111,10 @@ class TradeSim:
         way = self._ways.get(ctx.symbol)
         if way is None or way.rules is not rules:
             way = self._ways[ctx.symbol] = ShortWay(rules)
-        order = way.order(ctx, quote, size_usd)
-        if order is not None and self._filling.never_wide:
-            return order
-        order = order or sized(ctx, rules, quote, size_usd=size_usd)
+        short = way.order(ctx, quote, size_usd)
+        if short is not None and self._filling.never_wide:
+            return short
+        order = short or sized(ctx, rules, quote, size_usd=size_usd)
         if isinstance(order, Reject):
             return order
         return self._filling.too_wide(order, quote) or order

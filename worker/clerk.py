@@ -107,13 +107,8 @@ class Clerk:
         if "bad" in (qty, price):
             return self._no("quantity and price must be positive decimal numbers")
         why = request.args.get("why", "no reason given")
-        ordered = pending_of(row).order.qty
-        on_record = await self._writer.call(lambda: self._ledger.quantity_of(row.row_id))
-        if after is State.FILLED and qty is None:
-            qty = format(ordered, "f")
-        elif on_record < ordered and qty is None:
-            # A row that was partly filled has the filled part as its quantity, and keeps it.
-            qty = format(on_record, "f")
+        if qty is None:
+            qty = await self._quantity(row, after)
         move = Move(
             row_id=row.row_id,
             before=row.state,
@@ -146,6 +141,15 @@ class Clerk:
             why=why,
         )
         return self._yes(f"{row.signal_id} of {row.symbol} is recorded as {after.value}")
+
+    async def _quantity(self, row: Unsettled, after: State) -> str | None:
+        """What has filled where the person does not say; None: nothing."""
+        ordered = pending_of(row).order.qty
+        if after is State.FILLED:
+            return format(ordered, "f")
+        on_record = await self._writer.call(lambda: self._ledger.quantity_of(row.row_id))
+        # A row that was partly filled has the filled part as its quantity, and keeps it.
+        return format(on_record, "f") if on_record < ordered else None
 
 
 def _state(word: str) -> State | None:

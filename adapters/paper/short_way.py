@@ -12,7 +12,7 @@ from adapters.contract import Order, OrderCtx
 from adapters.filters import MARKET_ORDER, TRADING, SymbolRules
 from adapters.grid import exact_difference, places_on, plain, product, quotient
 from adapters.paper.quotes import Quote
-from adapters.paper.sizing import WIDE_BOOK
+from adapters.sizing import WIDE_BOOK
 
 MARKET = "market"
 # Prices and values outside of these take the long way.

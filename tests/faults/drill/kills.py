@@ -13,12 +13,15 @@ from drill.process import (
     READY,
     DrillError,
     Process,
+    read_events,
     read_files,
     read_journal,
+    read_log,
     read_rows,
     start_feed,
     start_worker,
 )
+from execlog_drill.judge import against_table
 
 from config.seams import CRASH_POINT_VARIABLE, CRASH_POINTS
 
@@ -180,6 +183,8 @@ class KillDrill:
     def _judge(self) -> None:
         journal, rows = read_journal(self._journal), read_rows(self._output)
         self._report.verdict = judge(journal, rows, read_files(self._output))
+        told = against_table(read_events(self._output), read_log(self._output))
+        self._report.faults += [f"execution log: {complaint}" for complaint in told]
 
     def _drain_again(self) -> None:
         """A second run over the same input adds nothing."""

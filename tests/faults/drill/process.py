@@ -21,6 +21,10 @@ POLL_S = 0.01
 ROWS = """
 SELECT id, signal_ts_ms, symbol, signal_id, status, side, exec_ts_ms, error_code FROM executions ORDER BY id
 """
+EVENTS = """
+SELECT x.id, x.symbol, e.at_ms, e.from_state, e.to_state
+  FROM events AS e JOIN executions AS x ON x.id = e.execution_id ORDER BY e.seq
+"""
 
 
 class DrillError(Exception):
@@ -130,3 +134,16 @@ def read_files(output: Path) -> dict[str, bytes]:
     """The hourly files and the dead letters, by their path below `executions`."""
     folder = output / "executions"
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*.jsonl"))}
+
+
+def read_events(output: Path) -> list[tuple[int, str, int, str | None, str]]:
+    """Row id, symbol, time, state before and after of every event, in their order."""
+    database = output / "executions" / "executions.db"
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return connection.execute(EVENTS).fetchall()
+
+
+def read_log(output: Path) -> dict[str, bytes]:
+    """The published files of the execution log, by their path below `ready/execlog`."""
+    folder = output / "ready" / "execlog"
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*"))}

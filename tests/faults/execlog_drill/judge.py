@@ -99,18 +99,29 @@ def witness_complaints(fed: Sequence[str], lines: Sequence[Line]) -> Iterator[st
         yield f"feed: {stranger} was never fed"
 
 
-def judge(fed: Sequence[str], events: Sequence[Event], files: Mapping[str, bytes]) -> Verdict:
-    """What was published (`SYMBOL/exec_….jsonl`) against the events by ascending seq and against the feed."""
+def parsed(files: Mapping[str, bytes]) -> tuple[dict[str, list[Line]], list[str]]:
+    """The lines of each symbol in the order of the files, and what is wrong with files and lines as such."""
+    by_symbol: dict[str, list[Line]] = {}
     complaints: list[str] = []
-    by_symbol: dict[str, list[Line]] = {symbol: [] for _, symbol, *_ in events}
     for name in sorted(files):
         lines, bad = lines_of(name, files[name])
         complaints += [*bad, *place_complaints(name, lines)]
         by_symbol.setdefault(name.partition("/")[0], []).extend(lines)
-    for symbol, lines in sorted(by_symbol.items()):
-        complaints += table_complaints(events, lines, symbol)
-    told = [line for lines in by_symbol.values() for line in lines]
-    complaints += witness_complaints(fed, told)
+    return by_symbol, complaints
+
+
+def against_table(events: Sequence[Event], files: Mapping[str, bytes]) -> list[str]:
+    """What was published against the events by ascending seq."""
+    by_symbol, complaints = parsed(files)
+    for symbol in sorted({symbol for _, symbol, *_ in events} | by_symbol.keys()):
+        complaints += table_complaints(events, by_symbol.get(symbol, []), symbol)
+    return complaints[:COMPLAINTS_MAX]
+
+
+def judge(fed: Sequence[str], events: Sequence[Event], files: Mapping[str, bytes]) -> Verdict:
+    """What was published (`SYMBOL/exec_….jsonl`) against the events and against the feed's own list."""
+    told = [line for lines in parsed(files)[0].values() for line in lines]
+    complaints = [*against_table(events, files), *witness_complaints(fed, told)]
     return Verdict(
         signals=len(fed),
         events=sum(name_of(before, after) is not None for *_, before, after in events),

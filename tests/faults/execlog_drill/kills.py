@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import random
 import signal
-import sqlite3
 import sys
 import time
 from collections import Counter
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drill.process import READY, DrillError, Process, worker_environment
-from execlog_drill.judge import Event, Verdict, judge
+from drill.process import READY, DrillError, Process, read_events, read_log, worker_environment
+from execlog_drill.judge import Verdict, judge
 from execlog_drill.reader import Reader
 
 from config.seams import CRASH_POINT_VARIABLE, CRASH_POINTS
@@ -28,10 +26,6 @@ SPEED = 10
 SIGNALS_PER_LIFE = (80, 180)
 POINTS = [name for name in CRASH_POINTS if "projection" in name]
 ENDS = ("random", "random", "early", "named", "named", "in the stop", "orderly", "clock back")
-EVENTS = """
-SELECT x.id, x.symbol, e.at_ms, e.from_state, e.to_state
-  FROM events AS e JOIN executions AS x ON x.id = e.execution_id ORDER BY e.seq
-"""
 
 
 @dataclass(slots=True)
@@ -90,12 +84,12 @@ class LogDrill:
             reader.stop()
         report.reads, report.again = reader.reads, reader.again
         report.faults += reader.complaints
-        files = self._published()
-        report.verdict = judge(self._fed, self._events(), files)
+        files = read_log(self._output)
+        report.verdict = judge(self._fed, read_events(self._output), files)
         left = [path.name for path in (self._output / "spool").rglob("*") if path.is_file()]
         report.faults += [f"{name} was left in the spool" for name in left]
         self._drain()
-        if self._published() != files:
+        if read_log(self._output) != files:
             report.faults.append("a run without signals changed what was published")
         return report
 
@@ -169,12 +163,3 @@ class LogDrill:
         worker = self._start("--once", V13_EXECUTION__RATE_LIMIT__MAX_QPS="null")
         if worker.wait() != 0:
             raise DrillError(f"--once ended with {worker.ended()}: {worker.tail()}")
-
-    def _published(self) -> dict[str, bytes]:
-        folder = self._output / "ready" / "execlog"
-        return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*"))}
-
-    def _events(self) -> list[Event]:
-        database = self._output / "executions" / "executions.db"
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            return connection.execute(EVENTS).fetchall()

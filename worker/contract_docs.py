@@ -172,11 +172,12 @@ def _examples() -> str:
     with TemporaryDirectory() as folder:
         clock = _StillClock()
         stamps = {"mode": "testnet", "account": "example"}
-        ledger = Ledger(open_store(Path(folder), clock=clock, stamps=stamps), clock)
+        store = open_store(Path(folder), clock=clock, stamps=stamps)
+        ledger = Ledger(store, clock)
         try:
             ledger.commit([_example_order()])
             ledger.commit([_example_fill()])
-            connection = ledger._connection
+            connection = store.connection
             [(*_, record)] = connection.execute(sql.FINAL_RECORDS, (0, 99, 9)).fetchall()
             facts = [Fact(*row) for row in connection.execute(sql.EXECLOG_FACTS, (0, 99, 9))]
             [letter] = connection.execute(sql.DEAD_LETTERS, (0, 99, 9)).fetchall()

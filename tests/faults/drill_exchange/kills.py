@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drill.process import READY, DrillError, Process, read_files
+from drill.process import READY, DrillError, Process, read_events, read_files, read_log
 from drill_exchange.figures import recoveries_s
 from drill_exchange.judge import Evidence, Verdict, judge
 from drill_exchange.plan import NUMBERS, Rule, rules
@@ -30,6 +30,7 @@ from drill_exchange.processes import (
     start_feed,
     worker_config,
 )
+from execlog_drill.judge import against_table
 
 from config.seams import CRASH_POINT_VARIABLE, CRASH_POINTS
 
@@ -381,6 +382,7 @@ class ExchangeDrill:
         self._read_logs()
         report.evidence = gathered(self._output, self._feed_list, exchange.journal)
         report.verdict = judge(report.evidence)
+        report.faults += against_table(read_events(self._output), read_log(self._output))
         report.struck = exchange.struck
         report.orders_asked = exchange.orders_asked
         report.orders_struck = len(

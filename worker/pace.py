@@ -89,7 +89,8 @@ class Slots:
             if turn.done() and not turn.cancelled():
                 # It was handed over in the moment in which the wait was given up.
                 self._give_back()
-            else:
+            elif turn in self._waiting:
+                # One that was cancelled may have been passed over already.
                 self._waiting.remove(turn)
             raise
 

@@ -85,7 +85,7 @@ def _strategy(config_file: Path | None, settings: Settings, merged: Layer) -> St
         return None
     if strategy is not None:
         merged.warnings += strategy.warnings
-        merged.problems += list(oversized(strategy, settings))
+        merged.problems += list(oversized(strategy, settings.execution))
     return strategy
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from config.settings import Settings
+from config.settings import Execution
 
 DAY_MINUTES = 1_440
 
@@ -122,9 +122,9 @@ def read_strategy_mode(path: Path) -> StrategySettings | None:
     return read_node(path)
 
 
-def oversized(strategy: StrategySettings, settings: Settings) -> Iterator[str]:
+def oversized(strategy: StrategySettings, execution: Execution) -> Iterator[str]:
     """A mode whose every order the risk limit would refuse."""
-    limit = settings.execution.risk.max_order_usd
+    limit = execution.risk.max_order_usd
     for name, profile in (("active", strategy.active), ("quiet", strategy.quiet)):
         if limit is not None and profile.order_size_usd > limit:
             yield (

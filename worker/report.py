@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -38,32 +38,30 @@ UNMADE_CODES = (
 class Flow:
     """What has come through since the start, for those who set the pace by it.
 
-    `regimes` counts signals by the market regime that they name; None: nobody asks.
+    `active` counts the signals that name one of `regimes` as the market's; None: nobody asks.
     """
 
     eligible: int = 0
     denied: int = 0
     signals: int = 0
-    regimes: Counter[str | None] | None = None
+    active: int = 0
+    regimes: frozenset[str] | None = None
 
-    def count_regimes(self) -> None:
-        """From now on somebody asks."""
-        self.regimes = Counter()
-
-    def active(self, regimes: Collection[str]) -> int:
-        """How many of the signals named one of these regimes."""
-        return 0 if self.regimes is None else sum(self.regimes[regime] for regime in regimes)
+    def count_regimes(self, regimes: frozenset[str]) -> None:
+        """From now on somebody asks for these."""
+        self.regimes = regimes
 
     def read(self, records: Sequence[Record], now_ms: int) -> None:
         """A lane has read these at `now_ms`; a backlog says nothing about the market of this moment."""
-        if self.regimes is None:
+        regimes = self.regimes
+        if regimes is None:
             return
         since_ms = now_ms - FRESH_MS
         found = [
             record.regime for record in records if isinstance(record, Signal) and record.ts_ms >= since_ms
         ]
         self.signals += len(found)
-        self.regimes.update(found)
+        self.active += sum(1 for regime in found if regime in regimes)
 
 
 # What only the venue's own words lead to.

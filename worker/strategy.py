@@ -62,6 +62,11 @@ class Strategy:
         return self._settings.market.active_regimes
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the file holds that looks like ours and is not read."""
+        return self._settings.warnings
+
+    @property
     def why(self) -> str:
         """Why the mode was entered, for people."""
         return self._why

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from config.errors import ConfigError
 from config.settings import Execution
-from config.strategy_mode import StrategySettings, read_strategy_mode
+from config.strategy_mode import StrategySettings, oversized, read_strategy_mode
 from store.records import Audit, Share
 from worker.floor import Floor
 from worker.metrics import Metrics
@@ -23,6 +24,8 @@ from worker.strategy import Strategy, Switch
 from worker.throttle import Throttle
 
 TURN_S = 1.0
+# A file is written in pieces: one that changes again within this time is looked at in the next turn.
+WRITING_S = 0.25
 STRATEGY_ACTION = "strategy_mode"
 
 _FileMark = tuple[int, int, int]
@@ -33,7 +36,8 @@ class ModeFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen = self._mark()
+        # Its words were read when the process began, which may be long ago: the first look is a change.
+        self._seen: _FileMark | None = None
 
     def _mark(self) -> _FileMark | None:
         try:
@@ -49,6 +53,10 @@ class ModeFile:
             return False
         self._seen = mark
         return True
+
+    def look_again(self) -> None:
+        """What was seen last could not be followed: the next call finds a change."""
+        self._seen = None
 
     def read(self) -> StrategySettings | None:
         """What it says now; None when it no longer has the node. Raises ConfigError with every problem."""
@@ -70,7 +78,7 @@ class Tempo:
     ) -> None:
         self.trouble: str | None = None
         self.rate: float | None = execution.rate_limit.max_qps
-        self._base = execution.rate_limit.max_qps
+        self._execution = execution
         self._floor = floor
         self._metrics = metrics
         self._pulse = pulse
@@ -79,7 +87,7 @@ class Tempo:
         self._throttle = Throttle(execution.throttle) if execution.throttle_on else None
         self._flow_seen: tuple[int, ...] = (0, 0, 0, 0)
         if strategy is not None:
-            floor.report.flow.count_regimes()
+            floor.report.flow.count_regimes(strategy.active_regimes)
 
     @property
     def mode(self) -> str | None:
@@ -123,8 +131,7 @@ class Tempo:
     def _take_flow(self, now_ms: int) -> None:
         """Hand on what has come through since the last look."""
         flow = self._floor.report.flow
-        active = 0 if self._strategy is None else flow.active(self._strategy.active_regimes)
-        seen, self._flow_seen = self._flow_seen, (flow.eligible, flow.denied, flow.signals, active)
+        seen, self._flow_seen = self._flow_seen, (flow.eligible, flow.denied, flow.signals, flow.active)
         eligible, denied, signals, regime = (
             now - before for now, before in zip(self._flow_seen, seen, strict=True)
         )
@@ -135,20 +142,32 @@ class Tempo:
 
     async def _follow_file(self, file: ModeFile, now_ms: int) -> None:
         """The file was edited: its words hold from now on, unless they are wrong."""
+        await self._floor.clock.sleep(WRITING_S)
+        if file.changed():
+            file.look_again()
+            return
         try:
             found = await asyncio.to_thread(file.read)
         except ConfigError as error:
-            self.trouble = f"the edited strategy_mode is not followed: {'; '.join(error.problems)}"
+            self._not_followed(error.problems)
+            # What makes it readable need not change the file itself.
+            file.look_again()
             return
         if found is None or self._strategy is None:
             self.trouble = "strategy_mode was added or removed: restart the worker to follow that"
             return
+        if problems := list(oversized(found, self._execution)):
+            self._not_followed(problems)
+            return
         self.trouble = None
+        for warning in set(found.warnings) - set(self._strategy.warnings):
+            self._floor.report.log.warning("configuration_warned", why=warning)
         switch = self._strategy.replaced(found, now_ms)
-        # Other regimes may count from now on: what is counted begins anew.
-        *others, _ = self._flow_seen
-        self._flow_seen = (*others, self._floor.report.flow.active(self._strategy.active_regimes))
+        self._floor.report.flow.count_regimes(self._strategy.active_regimes)
         await self._note(switch)
+
+    def _not_followed(self, problems: Sequence[str]) -> None:
+        self.trouble = f"the edited strategy_mode is not followed: {'; '.join(problems)}"
 
     async def _note(self, switch: Switch | None) -> None:
         """A switch is a decision about money: it is kept for ever."""
@@ -166,7 +185,7 @@ class Tempo:
 
     def apply(self) -> None:
         """Set rate, slots and size; what did not change is left alone."""
-        floor, base = self._floor, self._base
+        floor, base = self._floor, self._execution.rate_limit.max_qps
         if self._strategy is not None:
             profile = self._strategy.profile
             base = profile.max_qps if profile.max_qps is not None else base

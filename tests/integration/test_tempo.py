@@ -170,8 +170,8 @@ async def test_only_fresh_signals_tell_of_the_market(tmp_path: Path) -> None:
     signals = [signal(n, ts_ms=now_ms - n * 1_000, regime="trend" if n % 2 else "quiet") for n in range(200)]
     async with a_worker(tmp_path / "store", clock, *signals) as worker:
         flow = worker.floor.report.flow
-        flow.count_regimes()
+        flow.count_regimes(frozenset({"trend"}))
         await worker.drained()
 
     assert flow.signals == 61
-    assert flow.active(frozenset({"trend"})) == 30
+    assert flow.active == 30

@@ -36,6 +36,8 @@ STEP_S_MAX = 10.0
 PAIRS_KEPT_MAX = 10_000
 # Orders of the main venue that may be sent again under their id: their copies are not.
 DOUBTFUL_MAX = 4_096
+# Orders of the main venue whose end was told before their answer came.
+EARLY_MAX = 1_024
 # Copies that are to be canceled; a venue that is gone for long is not told of the oldest.
 CANCELS_MAX = 1_000
 
@@ -81,6 +83,7 @@ class Copies:
         self._by_shadow_id: dict[str, Copy] = {}
         self._waiting: deque[Copy] = deque()
         self._doubtful: OrderedDict[str, None] = OrderedDict()
+        self._early: OrderedDict[str, Outcome] = OrderedDict()
         self._closed = False
         self._news = News([], Counter(), Counter())
 
@@ -108,7 +111,7 @@ class Copies:
             known.main = outcome or known.main
             self._settle(known)
         elif order.client_order_id not in self._doubtful:
-            self._begin(order, outcome)
+            self._begin(order, self._early.pop(order.client_order_id, None) or outcome)
         if isinstance(result, Unknown):
             self._doubtful[order.client_order_id] = None
             while len(self._doubtful) > DOUBTFUL_MAX:
@@ -127,10 +130,15 @@ class Copies:
 
     def learn(self, update: OrderUpdate) -> None:
         """The main venue's later word."""
-        copy = self._open.get(update.client_order_id)
-        if copy is not None and not (copy.main and copy.main.final):
-            copy.main = outcome_of(update)
-            self._settle(copy)
+        copy, outcome = self._open.get(update.client_order_id), outcome_of(update)
+        if copy is not None:
+            if not (copy.main and copy.main.final):
+                copy.main = outcome
+                self._settle(copy)
+        elif outcome.final:
+            self._early[update.client_order_id] = outcome
+            while len(self._early) > EARLY_MAX:
+                self._early.popitem(last=False)
 
     def learn_from_shadow(self, update: OrderUpdate) -> None:
         """The second venue's later word."""

@@ -34,6 +34,8 @@ SENDERS = 4
 WAIT_S_MAX = 1.0
 WAIT_S_MIN = 0.005
 NOT_SENT_PAUSE_S = 0.25
+# An order whose answer was lost is asked about until it is found, in the loop that the main side needs, too.
+LOST_MAX = 100
 # What takes too long is looked for no more often than this.
 TICK_S_MIN = 0.25
 KEEP_S = 5.0
@@ -77,6 +79,7 @@ class SecondVenue:
         self._second: ExecutionAdapter | None = None
         self._why: str | None = None
         self._fault: str | None = None
+        self._lost = 0
         self._tasks: list[asyncio.Task[Any]] = []
         self._left_alone: set[asyncio.Task[Any]] = set()
 
@@ -144,8 +147,8 @@ class SecondVenue:
             refusal = await self._attempted(second.start(NothingKnown()), START_S_MAX)
             if refusal is not None:
                 return refusal.text if isinstance(refusal, StartRefusal) else str(refusal)
-            self._second, self._why = second, None
-            works = [self._send_copies(second) for _ in range(SENDERS)]
+            self._second, self._why, self._lost = second, None, 0
+            works: list[Coroutine[Any, Any, str]] = [self._send_copies(second) for _ in range(SENDERS)]
             works += [self._listen(second), self._cancel_copies(second)]
             return await self._first_end([asyncio.create_task(work) for work in works])
         finally:
@@ -153,17 +156,19 @@ class SecondVenue:
             await asyncio.wait({closing}, timeout=STOP_S_MAX)
             self._leave_alone(closing)
 
-    async def _first_end(self, tasks: list[asyncio.Task[None]]) -> str:
+    async def _first_end(self, tasks: list[asyncio.Task[str]]) -> str:
         """None of them ends by itself while all is well."""
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return f"{RAISED} {next(iter(done)).exception()!r}"
+            first = next(iter(done))
+            error = first.exception()
+            return first.result() if error is None else f"{RAISED} {error!r}"
         finally:
             for task in tasks:
                 self._leave_alone(task)
 
-    async def _send_copies(self, second: ExecutionAdapter) -> None:
-        while True:
+    async def _send_copies(self, second: ExecutionAdapter) -> str:
+        while self._lost < LOST_MAX:
             copy = self._copies.next()
             if copy is None:
                 await self._stirred()
@@ -179,6 +184,7 @@ class SecondVenue:
                 self._copies.give_up(copy, "fault")
             elif failed is not None:
                 self._copies.give_up(copy, "no_answer" if copy.left else "too_late")
+        return f"{self._lost} answers were lost"
 
     async def _stirred(self) -> None:
         self._copies.stirred.clear()
@@ -203,6 +209,7 @@ class SecondVenue:
                     pause_ms = round(NOT_SENT_PAUSE_S * 1000)
                     await self._pause_until(retry_at_ms or self._clock.wall_ms() + pause_ms)
                 case Unknown():
+                    self._lost += 1
                     second.watch(prepared)
                     self._copies.answered(copy, None)
                     return
@@ -232,13 +239,14 @@ class SecondVenue:
             signal_id=order.signal_id,
         )
 
-    async def _listen(self, second: ExecutionAdapter) -> None:
+    async def _listen(self, second: ExecutionAdapter) -> str:
         async for update in second.updates():
             self._copies.learn_from_shadow(update)
         # One that fills at once has no later news.
         await asyncio.Event().wait()
+        return "it has no more news"
 
-    async def _cancel_copies(self, second: ExecutionAdapter) -> None:
+    async def _cancel_copies(self, second: ExecutionAdapter) -> str:
         """Copies of limit orders that nobody needs any more; best effort, each tried once."""
         cancels = self._copies.cancels
         while True:

@@ -71,23 +71,30 @@ class PairFiles:
         name = _name_of(now_ms)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            _append(self._folder / name, b"\n".join(lines) + b"\n")
             if name != self._today:
                 self._today = name
-                self._prune(now_ms)
+                # Before anything is written: what is refused comes back with the next.
+                if (refusal := self._prune(now_ms)) is not None:
+                    return refusal
+            _append(self._folder / name, b"\n".join(lines) + b"\n")
         except OSError as error:
             return (
                 f"{self._folder / name} cannot be written ({os.strerror(error.errno or 0)}): make room there"
             )
         return None
 
-    def _prune(self, now_ms: int) -> None:
+    def _prune(self, now_ms: int) -> str | None:
         if self._keep_days is None:
-            return
+            return None
         oldest = _name_of(now_ms - self._keep_days * DAY_MS)
         for name in os.listdir(self._folder):
             if _NAME.fullmatch(name) and name < oldest:
-                (self._folder / name).unlink(missing_ok=True)
+                try:
+                    (self._folder / name).unlink(missing_ok=True)
+                except OSError as error:
+                    why = os.strerror(error.errno or 0)
+                    return f"{self._folder / name} cannot be removed ({why}): remove it by hand"
+        return None
 
 
 def read_pairs(folder: Path, *, since_ms: int, pairs_max: int) -> Kept:

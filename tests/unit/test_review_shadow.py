@@ -1,0 +1,119 @@
+"""The shadow's small print: news before the answer, files that cannot go, answers that are lost for hours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+
+from rig.scripted_adapter import ScriptedAdapter
+from rig.two_accounts import Shelf
+from rig.venue import Memory
+from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
+
+from adapters.contract import Accepted, Guard, Order, OrderUpdate, SubmitResult, Unknown
+from adapters.shadow import ShadowAdapter
+from adapters.shadow_copies import Copies, News
+from adapters.shadow_pairs import Outcome, Pair
+from config.settings import Shadow
+from worker.shadow_files import DAY_MS, PairFiles, read_pairs
+
+
+def order(number: int) -> Order:
+    return Order(
+        client_order_id=f"ew1-{number:024}",
+        symbol="BTCUSDT",
+        side="buy",
+        order_type="market",
+        tif="GTC",
+        qty=Decimal(1),
+        price=None,
+        signal_id=f"signal-{number}",
+    )
+
+
+@in_virtual_time
+async def test_news_of_the_main_order_that_come_before_its_answer_are_not_lost() -> None:
+    copies = Copies(virtual_clock(), waiting_max=10, tolerance_bps=Decimal(5), window=10)
+    one = order(1)
+
+    # It rests, is filled and told while the answer is still on its way.
+    copies.learn(OrderUpdate(one.client_order_id, "filled", Decimal(1), Decimal(100)))
+    copies.take(one, Accepted(OrderUpdate(one.client_order_id, "open", Decimal(0))))
+    copy = copies.next()
+    assert copy is not None
+    copies.answered(copy, Outcome("filled", None, Decimal(100)))
+
+    assert copies.counts["alike"] == 1
+
+
+@in_virtual_time
+async def test_pairs_are_written_once_although_an_old_file_cannot_go(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    folder = tmp_path / "shadow"
+    (folder / "pairs_20010101.jsonl").mkdir(parents=True)
+    files = PairFiles(folder, clock, keep_days=1)
+    pair = Pair(
+        clock.wall_ms(),
+        "BTCUSDT",
+        "buy",
+        Decimal(1),
+        "signal-1",
+        "ew1-1",
+        "sh1-1",
+        Outcome("filled"),
+        Outcome("rejected", "insufficient_margin"),
+        ("status",),
+    )
+    news = News([pair], Counter({"different": 1}), Counter())
+
+    refusals = [files.keep(news)]
+    while refusals[-1] is not None and len(refusals) < 5:
+        # Put back, as whoever kept it does.
+        refusals.append(files.keep(news))
+
+    kept = read_pairs(folder, since_ms=clock.wall_ms() - DAY_MS, pairs_max=10)
+    assert kept.counts == {"different": 1}
+    assert refusals[-1] is None
+
+
+class LosesAllAnswers(ScriptedAdapter):
+    """Never says what became of an order, and so has all of them to follow."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.followed: list[str] = []
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
+        """As a venue whose answers time out."""
+        return Unknown("read timed out")
+
+    def watch(self, order: Order) -> None:
+        """Nothing is ever heard of it."""
+        self.followed.append(order.client_order_id)
+
+
+@in_virtual_time
+async def test_a_venue_that_loses_every_answer_is_not_asked_about_thousands_of_orders() -> None:
+    clock = virtual_clock()
+    seconds: list[LosesAllAnswers] = []
+
+    def second() -> LosesAllAnswers:
+        seconds.append(LosesAllAnswers(clock))
+        return seconds[-1]
+
+    adapter = ShadowAdapter(ScriptedAdapter(clock), second, settings=Shadow(), clock=clock, keep=Shelf().keep)
+    assert await adapter.start(Memory()) is None
+    troubles = set()
+    for number in range(2_000):
+        await adapter.submit(order(number), lambda: None)
+        await clock.sleep(0.5)
+        troubles.add(adapter.shadow_trouble)
+    await clock.sleep(60)
+
+    assert max(len(one.followed) for one in seconds) <= 300
+    assert sum(adapter.counts.values()) == adapter.counts["not_compared"] == 2_000
+    assert troubles == {None, "the shadow venue takes no copies: 100 answers were lost"}
+    await adapter.close()
+    await asyncio.sleep(0)

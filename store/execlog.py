@@ -106,11 +106,12 @@ class ExecLogProjector(Follower):
         """Write out everything that is committed by now; publish what is over."""
         self._news.clear()
         await self._write_all()
-        if self._due():
+        due = self._due()
+        if due:
             # A commit takes its time when it begins: after one that begins now, none can come that is older.
             await self._commit(Share(symbol=""))
             await self._write_all()
-            await self._publish(self._due())
+            await self._publish(due)
 
     async def _last_pass(self) -> None:
         await self._write_all()

@@ -1,4 +1,4 @@
-"""The benches: `run.py [--short] [--tolerate FACTOR] [drain|latency|exchange|restart|memory|idle ...]`.
+"""The benches: `run.py [--short] [--tolerate FACTOR] [NAME ...]`; the names stand in BENCHES.
 
 Every bound is a ratio of things measured in the same run, next to each other. Ends with 1 when one
 is missed. On two shared cores a short run cannot decide at the margin: with --tolerate a figure that
@@ -16,6 +16,7 @@ import exchange_latency
 import idle
 import latency
 import memory
+import replay_rate
 import restart
 from figures import Figure, say, show
 from scratch import SHORT, WHOLE, Scratch
@@ -25,6 +26,7 @@ BENCHES = {
     "latency": latency.measure,
     "exchange": exchange_latency.measure,
     "restart": restart.measure,
+    "replay": replay_rate.measure,
     "memory": memory.measure,
     "idle": idle.measure,
 }

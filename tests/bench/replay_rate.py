@@ -1,0 +1,98 @@
+"""Replay: how fast signals of the past are replayed, against no more than decoding their lines.
+
+The file is the real signals, repeated at later times: once as they are, once each with a price of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import median
+
+import msgspec
+from figures import Figure, say, spread
+from scratch import Scratch, settle
+from workers import ROOT, BenchError
+
+from config.seams import SystemClock
+from config.settings import Execution
+from streams.codec import RawSignal
+from worker.replay_run import ReplayOptions, run_replay
+
+REAL = ROOT.parent / "shared" / "signals" / "v1-jsonl"
+REPEATED = 170
+STEP_MS = 400
+ROUNDS = 5
+# Where the walk of the prices begins, how far it goes in a step, and in how many digits.
+PRICES = {"BTCUSDT": (60_000.0, 3.0, 1), "ETHUSDT": (3_000.0, 0.2, 2)}
+
+
+def measure(scratch: Scratch) -> list[Figure]:
+    """Both files, each beside its own decoding."""
+    found = []
+    for name, priced in (("replay", False), ("replay with prices", True)):
+        path = scratch.fresh(f"{name.replace(' ', '-')}.jsonl")
+        count = write_signals(path, priced=priced)
+        found += _rates(name, path, count, scratch)
+    return found
+
+
+def write_signals(path: Path, *, priced: bool) -> int:
+    """The real signals REPEATED times, in order of time; how many lines."""
+    files = sorted(REAL.glob("ready/signal/*/*.jsonl"))
+    rows = [json.loads(line) for file in files for line in file.read_bytes().splitlines()]
+    rows.sort(key=lambda row: (row["ts_ms"], row["symbol"]))
+    span_ms = rows[-1]["ts_ms"] - rows[0]["ts_ms"] + STEP_MS
+    walk, prices = random.Random(1), {symbol: begin for symbol, (begin, _, _) in PRICES.items()}
+    with path.open("w") as file:
+        for turn in range(REPEATED):
+            for row in rows:
+                line = {**row, "ts_ms": row["ts_ms"] + turn * span_ms}
+                if priced:
+                    symbol = row["symbol"]
+                    _, step, digits = PRICES[symbol]
+                    prices[symbol] = round(prices[symbol] + walk.gauss(0, step), digits)
+                    line["price"] = prices[symbol]
+                file.write(json.dumps(line, separators=(",", ":"), sort_keys=True) + "\n")
+    return REPEATED * len(rows)
+
+
+def _rates(name: str, path: Path, count: int, scratch: Scratch) -> list[Figure]:
+    """Rounds of decoding and replaying in turn, so that a slow minute slows both."""
+    decoders = {"raw": msgspec.json.Decoder().decode, "typed": msgspec.json.Decoder(RawSignal).decode}
+    rates: dict[str, list[float]] = {"raw": [], "typed": [], "replay": []}
+    for _ in range(ROUNDS):
+        settle()
+        for kind, decode in decoders.items():
+            began_s = time.perf_counter()
+            with path.open("rb") as file:
+                for line in file:
+                    decode(line)
+            rates[kind].append(count / (time.perf_counter() - began_s))
+        rates["replay"].append(count / _replay(path, scratch.fresh("replayed")))
+    say(f"{name}, lines/s: {', '.join(f'{kind} {spread(found)}' for kind, found in rates.items())}")
+
+    def ratio(under: str) -> float:
+        return median(one / other for one, other in zip(rates["replay"], rates[under], strict=True))
+
+    return [
+        Figure(name, median(rates["replay"]), "1/s", says=f"{count:,} signals, everything written"),
+        Figure(f"{name} / raw decode", ratio("raw"), at_least=0.15, says=f"{spread(rates['raw'])} lines/s"),
+        Figure(f"{name} / typed decode", ratio("typed"), says=f"{spread(rates['typed'])} lines/s"),
+    ]
+
+
+def _replay(path: Path, out: Path) -> float:
+    """Seconds of one replay, from opening its input to the last rename."""
+    options = ReplayOptions(signals=path, out=out)
+    began_s = time.perf_counter()
+    with redirect_stdout(io.StringIO()):
+        code = run_replay(options, Execution.model_validate({"mode": "paper"}), SystemClock())
+    took_s = time.perf_counter() - began_s
+    if code != 0:
+        raise BenchError(f"replay of {path} ended with {code}")
+    return took_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -48,7 +49,7 @@ def edited(run: Path, symbol: str, number: int, **fields: object) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def told(signals: Path, earlier: Path, out: Path) -> tuple[int, dict[str, object]]:
+def told(signals: Path, earlier: Path, out: Path) -> tuple[int, dict[str, Any]]:
     result = replay(signals, out, "--compare", str(earlier), "--json")
     return result.exit_code, json.loads(result.stdout)["comparison"]
 
@@ -66,7 +67,7 @@ def test_a_planted_difference_is_found(
 
     assert code == Exit.DATA
     assert (comparison["equal"], comparison["differing"], comparison["fields"]) == (29, 1, {field: 1})
-    (pair,) = comparison["first_differing"]  # type: ignore[misc]  # what JSON gives has no type
+    (pair,) = comparison["first_differing"]
     assert (pair["signal_ts_ms"], pair["symbol"], pair[field][1]) == (START_MS + 3, "BTCUSDT", str(value))
 
 
@@ -105,7 +106,7 @@ def test_no_more_than_twenty_pairs_are_shown_the_earliest_first(
 
     _, comparison = told(signals, earlier, tmp_path / "out")
 
-    shown = [pair["signal_ts_ms"] - START_MS for pair in comparison["first_differing"]]  # type: ignore[attr-defined]  # JSON
+    shown = [pair["signal_ts_ms"] - START_MS for pair in comparison["first_differing"]]
     assert comparison["differing"] == 30
     assert shown == sorted(list(range(10)) * 2)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,13 +26,13 @@ def line(at_ms: int, symbol: str = "BTCUSDT", **fields: object) -> str:
     return json.dumps(signal | fields, separators=(",", ":"))
 
 
-def replayed(folder: Path, *lines: str, settings: dict[str, object] | None = None) -> dict[str, object]:
+def replayed(folder: Path, *lines: str, settings: dict[str, object] | None = None) -> dict[str, Any]:
     """The summary of one file with these lines; what was written stands in `folder/out`."""
     (folder / "signals.jsonl").write_text("\n".join(lines) + "\n")
     execution = Execution.model_validate({"mode": "paper", **(settings or {})})
     options = ReplayOptions(signals=folder / "signals.jsonl", out=folder / "out")
     assert run_replay(options, execution, SystemClock()) == 0
-    summary: dict[str, object] = json.loads((folder / "out" / "summary.json").read_bytes())
+    summary: dict[str, Any] = json.loads((folder / "out" / "summary.json").read_bytes())
     return summary
 
 
@@ -128,7 +129,7 @@ def test_profit_is_at_average_cost_and_slippage_against_the_signals_price(tmp_pa
         settings={"business": {"order_size_usd": 3_000}, "cost": {"slippage_bps": 10, "fee_bps": 1}},
     )
 
-    symbol = summary["symbols"]["BTCUSDT"]  # type: ignore[index]  # what JSON gives has no type
+    symbol = summary["symbols"]["BTCUSDT"]
     assert symbol["realised_pnl"] == "494.5"
     assert symbol["fees"] == "0.6"
     assert symbol["slippage_bps"] == "10"

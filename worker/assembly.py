@@ -136,7 +136,9 @@ async def _writer_and_outputs(
     )
     log = log_projector(execution.execlog, folder, execution.output_dir, writer, clock, log_pulse.waits)
     outputs = Outputs(projector, log)
-    await begin_log(execution.execlog, folder, execution.output_dir, ledger, writer, clock)
+    behind = await begin_log(execution.execlog, folder, execution.output_dir, ledger, writer, clock)
+    if behind is not None:
+        parts.log.warning("outputs_left_behind", why=behind)
     return writer, outputs
 
 

@@ -23,6 +23,9 @@ SilentFor = Callable[[float], None]
 LogProjector = ExecLogProjector | ExecTableProjector
 # Which kind of log this store was told to last.
 KIND_STAMP = "execlog"
+# Whether a log of the kind that follows may still lack lines from when it was switched off.
+LEFT_STAMP = "execlog_left:"
+_YES, _NO = "yes", "no"
 _CURSORS = {ExecLog.JSONL: execlog.NAME, ExecLog.SQLITE: execlog_table.NAME}
 
 
@@ -83,15 +86,42 @@ def log_projector(
 
 async def begin_log(
     kind: ExecLog, folder: Path, output: Path, ledger: Ledger, writer: Writer, clock: Clock
-) -> None:
+) -> str | None:
     """The log begins where it is switched on, not with the store's first event; asked before any lane begins.
 
-    What a former run left unpublished of the minute files is published first.
+    What a former run left untold in a log of another kind is told first, at this start or, where that cannot
+    be written now, at a later one: then the answer is why.
     """
-    told = ledger.stamps().get(KIND_STAMP)
-    if told == kind.value:
-        return
-    if told == ExecLog.JSONL.value:
-        await ExecLogProjector(folder, writer, clock, output=output).drain()
-    cursor = {_CURSORS[kind]: ledger.last_event_seq()} if kind in _CURSORS else {}
-    await writer.commit(Share(symbol="", stamps={KIND_STAMP: kind.value}, projected=cursor))
+    stamps = ledger.stamps()
+    told = stamps.get(KIND_STAMP)
+    left = [one for one in _CURSORS if stamps.get(LEFT_STAMP + one.value) == _YES]
+    if told != kind.value:
+        changed = {KIND_STAMP: kind.value}
+        cursor: dict[str, int] = {}
+        if kind in left:
+            changed[LEFT_STAMP + kind.value] = _NO
+        elif kind in _CURSORS:
+            cursor[_CURSORS[kind]] = ledger.last_event_seq()
+        former = [one for one in _CURSORS if one.value == told]
+        changed |= dict.fromkeys([LEFT_STAMP + one.value for one in former], _YES)
+        await writer.commit(Share(symbol="", stamps=changed, projected=cursor))
+        left += former
+    troubles = [
+        await _told_to_the_end(log_projector(one, folder, output, writer, clock, _not_watched), one, writer)
+        for one in left
+        if one is not kind
+    ]
+    return next(filter(None, troubles), None)
+
+
+async def _told_to_the_end(log: LogProjector | None, kind: ExecLog, writer: Writer) -> str | None:
+    """Tell what is left of a log that is not this run's; why it could not be, or None."""
+    assert log is not None, kind
+    await log.drain()
+    if log.trouble is None:
+        await writer.commit(Share(symbol="", stamps={LEFT_STAMP + kind.value: _NO}))
+    return log.trouble
+
+
+def _not_watched(silence_s: float) -> None:
+    """Nobody waits for signs of life before a worker runs."""

@@ -78,6 +78,9 @@ class Fate:
     def settle(self) -> int:
         """Let the position count the trades; how many there were."""
         count, self.count = self.count, 0
+        if count == 1:
+            self.position.count(1, self.value.copy_abs(), self.part.fee)
+            return 1
         times = Decimal(count)
         self.position.count(count, product(self.value.copy_abs(), times), product(self.part.fee, times))
         return count
@@ -116,7 +119,10 @@ class BacktestVenue:
         assert isinstance(quote, Quote), "an order without a price was refused just now"
         part = self.sim.plain_trade(order, quote, ctx.event_ts_ms) if self.is_plain else None
         if part is not None:
-            return Fate(order, part, self.sim.positions.setdefault(order.symbol, Position()))
+            position = self.sim.positions.get(order.symbol)
+            if position is None:
+                position = self.sim.positions[order.symbol] = Position()
+            return Fate(order, part, position)
         return self._place(order, quote, ctx.event_ts_ms)
 
     def fill(self, fate: Fate) -> int:

@@ -38,9 +38,12 @@ class Pieces:
     def __init__(self, fate: Fate, side: Side) -> None:
         order, part = fate.order, fate.part
         self.fate = fate
-        self.terms = _terms(side, part.qty, part.price)
-        self.meta = _end_of_meta(order.rounding_diff, part.fee)
-        self.trade = _trade(order.side, part, intended_price(order))
+        # Each number is written once: with a price of its own for each signal, this is made for each.
+        numbers = f'"qty":{part.qty},"price":{part.price},'
+        fee = str(part.fee)
+        self.terms = f'"side":"{side}",{numbers}'
+        self.meta = _end_of_meta(order.rounding_diff, fee)
+        self.trade = f'"side":"{order.side}",{numbers}{_rest_of_trade(part, intended_price(order), fee)}'
         self.intended, self.lost = meant(order, part)
 
 
@@ -132,13 +135,14 @@ class LineBuilder:
             placement.average_price if fills else price,
         )
         meta = f'{begin},"exchange_order_id":"{placement.number}"'
-        meta += _end_of_meta(order.rounding_diff, placement.fee)
+        meta += _end_of_meta(order.rounding_diff, None if placement.fee is None else str(placement.fee))
         outcome = self._outcome(status_of(_STATES[placement.state], has_fills=fills), None, None)
         intended = intended_price(order)
         trades = [
             f'{{"ts_ms":{part.at_ms},"symbol":"{signal.symbol}","signal_id":"{signal_id}",'
             f'"order_id":{order_id},"trade_id":"{placement.number}-{count}",'
-            f"{_trade(order.side, part, intended)}"
+            f'"side":"{order.side}","qty":{part.qty},"price":{part.price},'
+            f"{_rest_of_trade(part, intended, str(part.fee))}"
             for count, part in enumerate(placement.parts, start=1)
         ]
         return _record(signal, placement.at_ms, signal_id, order_id, terms, outcome, meta), trades
@@ -197,7 +201,7 @@ def _number(value: Decimal | None) -> str:
     return "null" if value is None else str(value)
 
 
-def _end_of_meta(rounding_diff: dict[str, str] | None, fee: Decimal | None) -> str:
+def _end_of_meta(rounding_diff: dict[str, str] | None, fee: str | None) -> str:
     rest = "" if fee is None else f',"fee":"{fee}"'
     if rounding_diff is not None:
         price_diff, qty_diff = rounding_diff["price_diff"], rounding_diff["qty_diff"]
@@ -205,9 +209,6 @@ def _end_of_meta(rounding_diff: dict[str, str] | None, fee: Decimal | None) -> s
     return rest + "}"
 
 
-def _trade(side: OrderSide, part: Part, intended: Decimal | None) -> str:
-    return (
-        f'"side":"{side}","qty":{part.qty},"price":{part.price},'
-        f'"intended_price":{_number(intended)},"fee":{part.fee},'
-        f'"maker":{"true" if part.maker else "false"}}}\n'
-    )
+def _rest_of_trade(part: Part, intended: Decimal | None, fee: str) -> str:
+    maker = "true" if part.maker else "false"
+    return f'"intended_price":{_number(intended)},"fee":{fee},"maker":{maker}}}\n'

@@ -28,10 +28,12 @@ from adapters.contract import (
     Rejected,
     StartRefusal,
     SubmitResult,
+    Unknown,
     Wait,
 )
 from adapters.grid import exact_difference, exact_sum
 from adapters.paper.quotes import NoQuote
+from adapters.paper.trade_sim import DUPLICATE
 from adapters.paper.venue_orders import quote_asset
 
 NAME = "backtest"
@@ -94,6 +96,9 @@ class BacktestAdapter:
         self._tell(self._sim.look(order.symbol, quote, ts_ms))
         outcome = self._sim.place(order, quote, at_ms)
         self._tell(outcome.later)
+        if isinstance(outcome.answer, Rejected) and outcome.answer.code == DUPLICATE:
+            # The venue refuses this copy, and the order is there all the same: `lookup` tells of it.
+            return Unknown(outcome.answer.text)
         return outcome.answer
 
     def _tell(self, updates: Sequence[OrderUpdate]) -> None:

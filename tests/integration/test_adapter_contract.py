@@ -24,14 +24,7 @@ from store.lifecycle import State
 from worker import lane
 
 # Promises that an adapter does not keep yet; one that is kept again must be taken off.
-DUPLICATE = "an_order_that_comes_again_under_its_id_is_no_second_order"
-BROKEN = {
-    (name, DUPLICATE): (
-        "a duplicate is answered with Rejected (provably not accepted), which a lane would write down of an"
-        " order that works"
-    )
-    for name in ("backtest",)
-}
+BROKEN: dict[tuple[str, str], str] = {}
 
 
 def marks(name: str, promise: Promise) -> list[pytest.MarkDecorator]:

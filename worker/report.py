@@ -103,7 +103,7 @@ class Report:
         for status, count in results.items():
             if status != "pending":
                 metrics.results(status, count)
-        self._count_codes(new, moved, limited=len(receipt.limited))
+        self._count_codes(new, moved, limited=[code for _, code, _ in receipt.limited])
         if new:
             metrics.signals_read(share.symbol, len(new))
             now_ms = self._clock.wall_ms()
@@ -120,11 +120,14 @@ class Report:
         metrics.dead_letters(receipt.dead_letters)
         self._tell_faults(share, receipt)
 
-    def _count_codes(self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: int) -> None:
+    def _count_codes(
+        self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: Sequence[str]
+    ) -> None:
         """Denials by reason; and of the signals that would have been orders, how many were denied."""
         codes = Counter([row.error_code for row in new])
-        refused = limited + sum(codes[reason] for reason in PRE_DENY_CODES)
-        self.flow.denied += refused
+        refused = len(limited) + sum(codes[reason] for reason in PRE_DENY_CODES)
+        # Too many a minute is the rate's own doing: a rate that followed it would swing for ever.
+        self.flow.denied += refused - limited.count("risk_rate")
         self.flow.eligible += sum(1 for row in new if row.state is not State.SKIPPED)
         self.flow.eligible += refused + sum(codes[reason] for reason in SAMPLED_CODES)
         codes.update([move.error_code for move in moved])

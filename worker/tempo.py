@@ -97,21 +97,26 @@ class Tempo:
     @property
     def why(self) -> str:
         """Why the rate is what it is, for people."""
-        return "" if self._throttle is None else self._throttle.why
+        return "" if self._throttle is None or self.rate is None else self._throttle.why
 
     def status(self) -> dict[str, object]:
         """What people ask: how fast, how big and why."""
-        strategy = self._strategy
+        strategy, size = self._strategy, self._floor.rows.size_usd
         return {
             "rate_limit_qps": self.rate,
             "rate_limit_why": self.why,
             "max_concurrency": self._floor.slots.limit,
+            "order_size_usd": None if size is None else str(size),
             "strategy_mode": self.mode,
             "strategy_why": None if strategy is None else strategy.why,
         }
 
     async def run(self) -> None:
         """Until canceled."""
+        if self._strategy is not None:
+            self._floor.report.log.event(
+                "strategy_begun", mode=self.mode, why=self._strategy.why, rate_limit_qps=self.rate
+            )
         while True:
             await self.turn()
             self._pulse.waits(TURN_S)
@@ -183,8 +188,8 @@ class Tempo:
         await floor.writer.commit(Share(symbol="", audits=[audit]))
         self._pulse.turn()
 
-    def apply(self) -> None:
-        """Set rate, slots and size; what did not change is left alone."""
+    def apply(self, *, silent: bool = False) -> None:
+        """Set rate, slots and size; what did not change is left alone. `silent`: nothing is told of it."""
         floor, base = self._floor, self._execution.rate_limit.max_qps
         if self._strategy is not None:
             profile = self._strategy.profile
@@ -197,8 +202,9 @@ class Tempo:
             quiet = self._strategy is not None and self._strategy.quiet_market
             rate = self._throttle.rate(base, floor.clock.monotonic_s(), quiet=quiet)
         if rate != self.rate:
-            floor.report.log.event("rate_changed", before=self.rate, after=rate, why=self.why or self.mode)
-            self.rate = rate
+            before, self.rate = self.rate, rate
+            if not silent:
+                floor.report.log.event("rate_changed", before=before, after=rate, why=self.why or self.mode)
             floor.permits.set_rate(rate)
             self._metrics.set_rate_limit(rate)
 
@@ -209,10 +215,10 @@ def tempo_of(parts: Parts, floor: Floor, metrics: Metrics, pulses: Pulses) -> Te
     if loaded.strategy is not None and loaded.config_file is not None:
         strategy = Strategy(loaded.strategy, now_ms=parts.clock.wall_ms())
         mode_file = ModeFile(loaded.config_file)
-        parts.log.event("strategy_begun", mode=strategy.mode, why=strategy.why)
     if strategy is None and not parts.execution.throttle_on:
         return None
     pulse = pulses.of("tempo")
     tempo = Tempo(parts.execution, floor, metrics, pulse, strategy=strategy, mode_file=mode_file)
-    tempo.apply()
+    # A worker has nothing to tell before it is ready.
+    tempo.apply(silent=True)
     return tempo

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -142,3 +146,23 @@ def test_regimes_that_nobody_asked_for_take_no_memory() -> None:
 
     assert (flow.signals, flow.active) == (5_000, 1)
     assert flow.regimes == frozenset({"trend 7"})
+
+
+def test_a_worker_with_a_strategy_mode_tells_first_that_it_is_ready(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("strategy_mode: {mode: force_active, active: {max_qps: 50}}\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "worker", "--once", "--config", str(path), "--output", str(tmp_path / "out")],
+        env={**os.environ, "V13_EXECUTION__LOG__FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert told[0]["event"] == "worker_ready"
+    assert [(one["mode"], one["rate_limit_qps"]) for one in told if one["event"] == "strategy_begun"] == [
+        ("active", 50.0)
+    ]

@@ -41,8 +41,9 @@ EARLY_MAX = 1_024
 # Copies that are to be canceled; a venue that is gone for long is not told of the oldest.
 CANCELS_MAX = 1_000
 
-# Why a pair has no verdict: never sent in time, no answer, nothing heard of its fate, the adapter raised.
-WhyNot = Literal["too_late", "no_answer", "unknown", "main_unknown", "fault"]
+# Why a pair has no verdict: never sent in time, no answer, nothing heard of its fate, the adapter raised, or
+# the main order was canceled before its copy was sent.
+WhyNot = Literal["too_late", "no_answer", "unknown", "main_unknown", "fault", "canceled"]
 
 
 class Copy(msgspec.Struct):
@@ -149,7 +150,9 @@ class Copies:
     def cancel(self, client_order_id: str) -> None:
         """The main order shall not work any longer: neither shall its copy."""
         copy = self._open.get(client_order_id)
-        if copy is not None:
+        if copy is not None and not copy.left:
+            self.give_up(copy, "canceled")
+        elif copy is not None:
             self._cancel(copy)
 
     def next(self) -> Copy | None:

@@ -192,7 +192,7 @@ class SecondVenue:
 
     async def _send(self, second: ExecutionAdapter, copy: Copy) -> None:
         """Send one copy; what provably did not leave is tried again, for as long as the caller lets it."""
-        while True:
+        while not copy.over:
             wait = second.wait_for(copy.order.symbol)
             if wait is not None:
                 await self._pause_until(wait.until_ms)

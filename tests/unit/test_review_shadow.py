@@ -7,12 +7,13 @@ from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
-from rig.scripted_adapter import ScriptedAdapter
+from msgspec import structs
+from rig.scripted_adapter import ScriptedAdapter, opens
 from rig.two_accounts import Shelf
 from rig.venue import Memory
 from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
 
-from adapters.contract import Accepted, Guard, Order, OrderUpdate, SubmitResult, Unknown
+from adapters.contract import Accepted, Guard, Order, OrderUpdate, SubmitResult, Unknown, Wait
 from adapters.shadow import ShadowAdapter
 from adapters.shadow_copies import Copies, News
 from adapters.shadow_pairs import Outcome, Pair
@@ -46,6 +47,31 @@ async def test_news_of_the_main_order_that_come_before_its_answer_are_not_lost()
     copies.answered(copy, Outcome("filled", None, Decimal(100)))
 
     assert copies.counts["alike"] == 1
+
+
+@in_virtual_time
+async def test_a_copy_that_waits_is_not_sent_when_the_main_order_was_canceled() -> None:
+    clock, sent = virtual_clock(), []
+    second = ScriptedAdapter(clock)
+    second.waits["BTCUSDT"] = Wait("price", "no price yet", clock.wall_ms() + 3_000)
+    main = ScriptedAdapter(clock)
+    main.otherwise = opens
+    adapter = ShadowAdapter(main, lambda: second, settings=Shadow(), clock=clock, keep=Shelf().keep)
+    assert await adapter.start(Memory()) is None
+    await clock.sleep(1)
+    for number in range(8):
+        await adapter.submit(structs.replace(order(number), order_type="limit"), lambda: None)
+        sent.append(order(number).client_order_id)
+    await clock.sleep(1)
+
+    for client_order_id in sent:
+        await adapter.cancel(client_order_id, "BTCUSDT")
+    second.waits.clear()
+    await clock.sleep(5)
+
+    assert second.sent == []
+    assert adapter.counts["not_compared"] == len(sent)
+    await adapter.close()
 
 
 @in_virtual_time

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -36,6 +36,7 @@ LINES: Final = "jsonl"
 
 
 _time = itemgetter(0)
+_SIGNALS_ALONE = {Signal}
 
 
 class Misread(msgspec.Struct, frozen=True, gc=False):
@@ -160,7 +161,13 @@ def _stream(part: Part, wanted: frozenset[str] | None) -> Iterator[list[Item]]:
             latest_ms = next(
                 (record.ts_ms for record in records if isinstance(record, Signal)), part.begin_ms
             )
-        items: list[Item] = []
+        if wanted is None and set(map(type, records)) == _SIGNALS_ALONE:
+            # Nearly always: nothing to leave out and nothing to mark.
+            items = cast("list[Item]", records)
+            latest_ms = items[-1].ts_ms
+            yield items
+            continue
+        items = []
         for record in records:
             if wanted is not None and record.symbol and record.symbol not in wanted:
                 continue

@@ -32,7 +32,8 @@ LINES_MAX = 2_000
 PASS_DELAY_S = 1.0
 # A file is published after this time also where a clock that was set back keeps its minute from ending.
 OPEN_S_MAX = 60.0
-_NO_LIMIT = 2**62
+# A day of minutes that nobody lets us publish is looked at whole each time.
+TROUBLE_DELAY_S_MAX = 5.0
 MINUTES_A_DAY = 1_440
 
 
@@ -40,6 +41,7 @@ class ExecLogProjector(Follower):
     """Keeps the minute files below `output` in step with the store in `folder`."""
 
     pass_delay_s = PASS_DELAY_S
+    trouble_delay_s_max = TROUBLE_DELAY_S_MAX
     what = "execution log files"
 
     def __init__(
@@ -85,10 +87,9 @@ class ExecLogProjector(Follower):
 
     async def _repair(self, minutes: Sequence[Minute]) -> list[Minute]:
         """Give open files the bytes that they are known to have; those that are not published already."""
-        found = {
-            minute: await self._in_thread(self._disk.repair, minute, self._files[minute].size)
-            for minute in minutes
-        }
+        # One hop for all of them: where nothing can be published they become thousands.
+        sizes = {minute: self._files[minute].size for minute in minutes}
+        found = await self._in_thread(self._disk.repair_all, sizes)
         await self._note_published(
             [minute for minute, state in found.items() if state is PartState.PUBLISHED]
         )

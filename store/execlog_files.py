@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
@@ -92,6 +92,10 @@ class Files:
             self._sync_folders(minute)
             return PartState.PUBLISHED
         return PartState.SHORTER
+
+    def repair_all(self, sizes: Mapping[Minute, int]) -> dict[Minute, PartState]:
+        """`repair` for each of these files, with its known size."""
+        return {minute: self.repair(minute, size) for minute, size in sizes.items()}
 
     def sweep(self, known: Iterable[Minute]) -> None:
         """Delete what a crash has left in spool/ unknown to the store: its lines are written again."""

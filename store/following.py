@@ -39,6 +39,8 @@ class Follower(ABC):
 
     # Passes closer together than this are one.
     pass_delay_s: float
+    # While trouble lasts it is tried again after twice the time before, up to this.
+    trouble_delay_s_max = TROUBLE_DELAY_S
     # What is written, for sentences.
     what = "outputs"
 
@@ -114,6 +116,7 @@ class Follower(ABC):
             self._writing.exception()
 
     async def _until_done(self, step: Callable[[], Awaitable[None]]) -> None:
+        delay_s = TROUBLE_DELAY_S
         while True:
             self._silent_for(0)
             try:
@@ -122,7 +125,8 @@ class Follower(ABC):
                 self.trouble = (
                     f"{self.what} in {self._folder} cannot be written ({error}): it goes on by itself"
                 )
-                await self._in_silence(self._clock.sleep(TROUBLE_DELAY_S), TROUBLE_DELAY_S)
+                await self._in_silence(self._clock.sleep(delay_s), delay_s)
+                delay_s = min(2 * delay_s, self.trouble_delay_s_max)
             else:
                 self.trouble = None
                 return

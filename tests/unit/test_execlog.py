@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,8 @@ from rig.execlog import LogLife, events_in, parts, published, told, two_lines
 from rig.virtual_clock import START_MS, ManualClock, in_virtual_time, until, virtual_clock
 
 from config.settings import ExecLog
-from store.execlog import LINES_MAX
-from store.execlog_files import MINUTE_MS, minute_name
+from store.execlog import LINES_MAX, TROUBLE_DELAY_S_MAX
+from store.execlog_files import MINUTE_MS, Files, Minute, minute_name
 from store.execlog_table import ExecTableProjector
 from worker.outputs import begin_log
 
@@ -197,6 +198,35 @@ async def test_a_rename_that_a_reader_refuses_is_tried_again_and_told_and_holds_
     assert trouble is not None
     assert "a reader holds it" in trouble
     assert told(tmp_path) == two_lines(1) + two_lines(2)
+
+
+@in_virtual_time
+async def test_minutes_that_nobody_lets_it_publish_are_tried_seldom_and_all_come_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = virtual_clock()
+    (tmp_path / "ready").touch()
+    tries: list[int] = []
+    publish = Files.publish
+
+    def counted(files: Files, minutes: Sequence[Minute]) -> tuple[list[Minute], OSError | None]:
+        tries.append(len(minutes))
+        return publish(files, minutes)
+
+    monkeypatch.setattr(Files, "publish", counted)
+    async with LogLife(tmp_path, clock) as life:
+        task = asyncio.create_task(life.log.run())
+        for number in range(3):
+            await life.orders(number)
+            await clock.sleep(60)
+        few = len(tries)
+        (tmp_path / "ready").unlink()
+        await until(lambda: not parts(tmp_path), clock, within_s=70)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert few <= 180 / TROUBLE_DELAY_S_MAX
+    assert told(tmp_path) == [line for number in range(3) for line in two_lines(number)]
 
 
 async def test_published_files_older_than_keep_days_go_also_those_of_former_lives(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from adapters.contract import StartRefusal
 from adapters.grid import plain
-from adapters.paper.connect import prices_of, rules_of
+from adapters.paper.adapter import JOURNAL_NAME
+from adapters.paper.connect import PAPER_FOLDER, prices_of, rules_of
+from adapters.paper.journal_file import JOURNAL_BYTES_MAX
 from adapters.paper.price_file import PriceTable, load_prices
 from adapters.paper.quotes import Quote, QuoteSource
 from config.seams import Clock
@@ -31,6 +33,8 @@ OTHER_PRICES = (
     " or to book"
 )
 
+OTHER_JOURNAL = "begin a new one with another --output (and --signals for the producer's folder)"
+
 
 def paper_rows(settings: Settings, clock: Clock) -> Iterator[Row]:
     """Everything that mode paper needs besides the rest."""
@@ -43,6 +47,7 @@ def paper_rows(settings: Settings, clock: Clock) -> Iterator[Row]:
         yield signal_row(settings.execution)
     if paper.prices is not PriceSource.BOOK or paper.rules_file is not None:
         yield from rules_rows(settings)
+    yield from journal_rows(settings.execution.output_dir / PAPER_FOLDER / JOURNAL_NAME)
 
 
 def signal_row(execution: Execution) -> Row:
@@ -101,6 +106,22 @@ def rules_rows(settings: Settings) -> Iterator[Row]:
         )
     else:
         yield ok("rules", f"tick, step and minima of all symbols, from {where}")
+
+
+def journal_rows(path: Path) -> Iterator[Row]:
+    """How much of what a start can read the venue's journal takes; it only ever grows."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        # Not there before the first start; what else may be wrong stands in the row on the output folder.
+        return
+    finding = f"{path} has {size >> 20} MiB, a start reads up to {JOURNAL_BYTES_MAX >> 20}"
+    if size > JOURNAL_BYTES_MAX:
+        yield fail("journal", finding, OTHER_JOURNAL)
+    elif size > JOURNAL_BYTES_MAX // 2:
+        yield warn("journal", finding, f"before it is full, {OTHER_JOURNAL}")
+    else:
+        yield ok("journal", finding)
 
 
 async def _book_row(settings: Settings, clock: Clock) -> Row:

@@ -219,7 +219,7 @@ def _read_order(journal: JournalFile, client_order_id: str) -> VenueOrder:
 def _read_orders(journal: JournalFile, symbol: str, since_ms: int) -> Sequence[VenueOrder]:
     """As `orders_of`, of all that the journal has; no others are held on the way but for those that rest."""
     found: dict[str, VenueOrder] = {}
-    for fact in journal.read_again():
+    for fact in journal.read_again(symbol):
         if order_id_of(fact) in found or (isinstance(fact, Placed) and fact.order.symbol == symbol):
             known = remember(found, fact)
             if not known.works and known.last_ms < since_ms:

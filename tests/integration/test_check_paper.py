@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from adapters.exchange.engine import Exchange
 from adapters.exchange.server import ExchangeServer
+from adapters.paper.journal_file import JOURNAL_BYTES_MAX
 from config.load import load_settings
 from config.seams import SystemClock
 from worker.check_paper import paper_rows
@@ -142,3 +144,25 @@ def test_an_exchange_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pyte
 
     assert rows["prices"].level is Level.FAIL
     assert rows["prices"].remedy.startswith("check the network, then")
+
+
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [(1, Level.OK), (JOURNAL_BYTES_MAX // 2 + 1, Level.WARN), (JOURNAL_BYTES_MAX + 1, Level.FAIL)],
+)
+def test_a_journal_that_a_start_will_not_be_able_to_read_is_told_before(
+    tmp_path: Path, size: int, level: Level
+) -> None:
+    journal = tmp_path / "out" / "paper" / "orders.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.touch()
+    os.truncate(journal, size)
+
+    row = told(tmp_path)["journal"]
+
+    assert row.level is level
+    assert str(journal) in row.finding
+
+
+def test_a_journal_that_is_not_there_yet_is_no_doubt(tmp_path: Path) -> None:
+    assert "journal" not in told(tmp_path)

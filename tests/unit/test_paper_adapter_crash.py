@@ -247,6 +247,7 @@ async def test_what_was_forgotten_in_memory_is_read_in_the_journal(tmp_path: Pat
         await one.submit(one.prepared(wanted(12, symbol="ETHUSDT")))
         now_ms = virtual_clock().wall_ms()
         assert len(await one.adapter.past_orders(BTC, 0)) == 11
+        assert len(await one.adapter.past_orders("ETHUSDT", 0)) == 1
         assert len(await one.adapter.fetch_fills(BTC, 0)) == 10
         assert [past.update.client_order_id for past in await one.adapter.past_orders(BTC, now_ms + 1)] == [
             resting.client_order_id

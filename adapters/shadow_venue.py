@@ -40,6 +40,7 @@ LOST_MAX = 100
 TICK_S_MIN = 0.25
 KEEP_S = 5.0
 RAISED = "it raised"
+NO_COPIES = "the shadow venue takes no copies: "
 
 OpenSecond = Callable[[], ExecutionAdapter]
 # Writes the news, in a thread; the sentence of why it could not, else None.
@@ -47,7 +48,14 @@ Keep = Callable[[News], str | None]
 
 
 class NothingKnown:
-    """The `LedgerView` of a venue whose orders are in no store."""
+    """The `LedgerView` of a venue whose orders are in no store.
+
+    What is kept lasts until the process ends. An attempt must know of the pause that the one before it was
+    told: whoever asks on has the address banned, which may be the main side's, too.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, str] = {}
 
     async def known(self, client_order_ids: Collection[str]) -> frozenset[str]:
         """None of them."""
@@ -60,11 +68,13 @@ class NothingKnown:
         """None that is known of."""
         return ()
 
-    async def kept(self, key: str) -> None:
-        """Nothing."""
+    async def kept(self, key: str) -> str | None:
+        """What an attempt of this process has kept."""
+        return self._kept.get(key)
 
     async def keep(self, key: str, value: str) -> None:
-        """Let go."""
+        """In memory alone."""
+        self._kept[key] = value
 
 
 class SecondVenue:
@@ -76,6 +86,7 @@ class SecondVenue:
         self._copies = copies
         self._clock = clock
         self._keep = keep
+        self._view = NothingKnown()
         self._second: ExecutionAdapter | None = None
         self._why: str | None = None
         self._fault: str | None = None
@@ -110,7 +121,7 @@ class SecondVenue:
     async def _stay_connected(self) -> None:
         while True:
             why = await self._attempted(self._session(), None)
-            self._why = f"the shadow venue takes no copies: {why}"
+            self._why = f"{NO_COPIES}{why}"
             self._second = None
             await self._clock.sleep(RETRY_S)
 
@@ -144,7 +155,7 @@ class SecondVenue:
         """One connection to the second venue, to its end; why it ended."""
         second = self._open_second()
         try:
-            refusal = await self._attempted(second.start(NothingKnown()), START_S_MAX)
+            refusal = await self._attempted(second.start(self._view), START_S_MAX)
             if refusal is not None:
                 return refusal.text if isinstance(refusal, StartRefusal) else str(refusal)
             self._second, self._why, self._lost = second, None, 0
@@ -183,6 +194,7 @@ class SecondVenue:
                 self._fault = f"the shadow adapter failed: {failed}"
                 self._copies.give_up(copy, "fault")
             elif failed is not None:
+                self._fault = NO_COPIES + failed
                 self._copies.give_up(copy, "no_answer" if copy.left else "too_late")
         return f"{self._lost} answers were lost"
 

@@ -13,7 +13,17 @@ from rig.two_accounts import Shelf
 from rig.venue import Memory
 from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
 
-from adapters.contract import Accepted, Guard, Order, OrderUpdate, SubmitResult, Unknown, Wait
+from adapters.contract import (
+    Accepted,
+    Guard,
+    LedgerView,
+    Order,
+    OrderUpdate,
+    StartRefusal,
+    SubmitResult,
+    Unknown,
+    Wait,
+)
 from adapters.shadow import ShadowAdapter
 from adapters.shadow_copies import Copies, News
 from adapters.shadow_pairs import Outcome, Pair
@@ -71,6 +81,66 @@ async def test_a_copy_that_waits_is_not_sent_when_the_main_order_was_canceled() 
 
     assert second.sent == []
     assert adapter.counts["not_compared"] == len(sent)
+    await adapter.close()
+
+
+class Silent(ScriptedAdapter):
+    """Answers nothing until it is let go."""
+
+    async def submit(self, order: Order, guard: Guard) -> SubmitResult:
+        """As a host that is stopped."""
+        await self.holds["all"].wait()
+        return await super().submit(order, guard)
+
+
+@in_virtual_time
+async def test_a_venue_that_answers_nothing_is_told_of_until_it_answers_again() -> None:
+    clock = virtual_clock()
+    second = Silent(clock)
+    second.holds["all"] = asyncio.Event()
+    adapter = ShadowAdapter(
+        ScriptedAdapter(clock), lambda: second, settings=Shadow(), clock=clock, keep=Shelf().keep
+    )
+    assert await adapter.start(Memory()) is None
+
+    await adapter.submit(order(1), lambda: None)
+    await clock.sleep(12)
+    told = adapter.shadow_trouble
+    second.holds["all"].set()
+    await adapter.submit(order(2), lambda: None)
+    await clock.sleep(1)
+
+    assert told == "the shadow venue takes no copies: no answer within 10 s"
+    assert adapter.shadow_trouble is None
+    assert (adapter.counts["not_compared"], adapter.counts["alike"]) == (1, 1)
+    await adapter.close()
+
+
+class AsksForAPause(ScriptedAdapter):
+    """Is told at its start to be silent for a while, and notes it for the next one."""
+
+    async def start(self, view: LedgerView) -> StartRefusal | None:
+        """A start that was told before says so."""
+        before = await view.kept("deadline")
+        await view.keep("deadline", "1700000000000")
+        return StartRefusal("unavailable", f"told before: {before}")
+
+
+@in_virtual_time
+async def test_a_pause_that_a_venue_asked_for_is_known_to_the_next_attempt() -> None:
+    # Both sides may share an address: who asks on while it is banned has it banned for longer.
+    clock = virtual_clock()
+    adapter = ShadowAdapter(
+        ScriptedAdapter(clock),
+        lambda: AsksForAPause(clock),
+        settings=Shadow(),
+        clock=clock,
+        keep=Shelf().keep,
+    )
+    assert await adapter.start(Memory()) is None
+    await clock.sleep(40)
+
+    assert (adapter.shadow_trouble or "").endswith("told before: 1700000000000")
     await adapter.close()
 
 

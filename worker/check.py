@@ -18,6 +18,7 @@ from config.load import Loaded, credentials_redactor
 from config.redact import Redactor
 from config.seams import Clock
 from config.settings import Mode
+from config.strategy_mode import StrategySettings
 from worker.check_host import host_rows
 from worker.check_output import output_rows, stamps_of
 from worker.check_source import source_rows
@@ -72,6 +73,17 @@ def settings_rows(loaded: Loaded) -> Iterator[Row]:
         yield warn("enabled", f"execution.enabled is false ({where}): a start ends at once", "set it to true")
     yield ok("symbols", ", ".join(execution.symbols))
     yield mode_row(execution.mode.value, loaded.origins["execution.mode"], available_modes())
+    if loaded.strategy is not None:
+        yield strategy_row(loaded.strategy)
+
+
+def strategy_row(strategy: StrategySettings) -> Row:
+    """What the strategy mode sets in the place of execution.business.order_size_usd and its like."""
+    sizes = ", ".join(
+        f"{name} {profile.order_size_usd} USD an order and {profile.max_concurrency} at a time"
+        for name, profile in (("active", strategy.active), ("quiet", strategy.quiet))
+    )
+    return ok("strategy_mode", f"{strategy.mode.value}: {sizes}")
 
 
 def mode_row(mode: str, origin: str, available: frozenset[str]) -> Row:

@@ -115,7 +115,11 @@ class Tempo:
         """Until canceled."""
         if self._strategy is not None:
             self._floor.report.log.event(
-                "strategy_begun", mode=self.mode, why=self._strategy.why, rate_limit_qps=self.rate
+                "strategy_begun",
+                mode=self.mode,
+                why=self._strategy.why,
+                rate_limit_qps=self.rate,
+                order_size_usd=self._floor.rows.size_usd,
             )
         while True:
             await self.turn()

@@ -14,8 +14,10 @@ from rig.floor import Worker, signal
 from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import VirtualClock, in_virtual_time, virtual_clock
 
+from config.load import load_settings
 from config.settings import Execution, Mode, Risk
 from config.strategy_mode import read_strategy_mode
+from worker.check import settings_rows
 from worker.report import Flow
 from worker.strategy import Strategy
 from worker.tempo import ModeFile, Tempo
@@ -166,3 +168,15 @@ def test_a_worker_with_a_strategy_mode_tells_first_that_it_is_ready(tmp_path: Pa
     assert [(one["mode"], one["rate_limit_qps"]) for one in told if one["event"] == "strategy_begun"] == [
         ("active", 50.0)
     ]
+
+
+def test_check_tells_the_sizes_that_the_strategy_mode_sets(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("strategy_mode: {mode: force_quiet, active: {order_size_usd: 70}}\n")
+    loaded = load_settings(config_file=path, environ={}, overrides={})
+
+    [row] = [row for row in settings_rows(loaded) if row.subject == "strategy_mode"]
+
+    assert row.finding == (
+        "force_quiet: active 70 USD an order and 4 at a time, quiet 50 USD an order and 2 at a time"
+    )

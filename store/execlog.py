@@ -26,8 +26,8 @@ from store.records import ProjectedFile, Share
 from store.writer import Writer
 
 NAME = "execlog"
-# Lines per pass: about 1 MiB in memory, and 10 ms of a thread.
-LINES_MAX = 2_000
+# Lines per pass: about 2 MiB in memory.
+LINES_MAX = 4_000
 # Nobody sees a line before its minute is over, so that many orders may share one sync.
 PASS_DELAY_S = 1.0
 # A file is published after this time also where a clock that was set back keeps its minute from ending.

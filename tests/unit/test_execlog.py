@@ -104,7 +104,7 @@ async def test_more_lines_than_one_step_holds_over_many_minutes_are_all_there(tm
             clock.now_ms += MINUTE_MS
         await life.pass_on()
 
-    assert len(wanted) > 2 * LINES_MAX
+    assert len(wanted) > LINES_MAX
     assert told(tmp_path) == wanted
     assert len(published(tmp_path)) == 5
     # Only the minute that may still go on is remembered.

@@ -116,7 +116,8 @@ class RowBuilder:
             send_before_ms=past.at_ms,
         )
         side = "long" if past.side == "buy" else "short"
-        return self._reserved(signal, now_ms, side, wire_id, order, wire_id, adopted=True), order
+        order_id = f"{self._prefix}{signal.signal_id}" if self._prefix else wire_id
+        return self._reserved(signal, now_ms, side, order_id, order, wire_id, adopted=True), order
 
     def _reserved(
         self,

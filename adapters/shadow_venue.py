@@ -190,6 +190,9 @@ class SecondVenue:
                 self._copies.give_up(copy, "unknown")
                 raise
             self._fault = None
+            if failed is not None:
+                # Perhaps the connection or a part of the adapter is broken for good: a new one is not.
+                self._lost += copy.left or failed.startswith(RAISED)
             if failed is not None and failed.startswith(RAISED):
                 self._fault = f"the shadow adapter failed: {failed}"
                 self._copies.give_up(copy, "fault")

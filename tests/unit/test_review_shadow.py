@@ -93,6 +93,34 @@ class Silent(ScriptedAdapter):
         return await super().submit(order, guard)
 
 
+class IsBroken(ScriptedAdapter):
+    """A part of it has died, and says so whenever it is asked."""
+
+    def wait_for(self, symbol: str) -> Wait | None:
+        """As an adapter does whose task has ended."""
+        raise AssertionError("a part of it has died")
+
+
+@in_virtual_time
+async def test_an_adapter_that_is_broken_for_good_is_replaced() -> None:
+    clock = virtual_clock()
+    seconds: list[ScriptedAdapter] = []
+
+    def second() -> ScriptedAdapter:
+        seconds.append(ScriptedAdapter(clock) if seconds else IsBroken(clock))
+        return seconds[-1]
+
+    adapter = ShadowAdapter(ScriptedAdapter(clock), second, settings=Shadow(), clock=clock, keep=Shelf().keep)
+    assert await adapter.start(Memory()) is None
+    for number in range(200):
+        await adapter.submit(order(number), lambda: None)
+        await clock.sleep(0.5)
+
+    assert len(seconds) == 2
+    assert adapter.counts["alike"] >= 50
+    await adapter.close()
+
+
 @in_virtual_time
 async def test_a_venue_that_answers_nothing_is_told_of_until_it_answers_again() -> None:
     clock = virtual_clock()

@@ -111,6 +111,10 @@ bench: $(INSTALLED) ## speed, latency, memory and restart, as ratios taken in on
 bench-short: $(INSTALLED) ## the same on less data; fails only at two and a half times a bound
 	$(BIN)/python tests/bench/run.py --short --tolerate 2.5
 
+.PHONY: docs
+docs: $(INSTALLED) ## write the pages of docs/ that are made from the code
+	$(BIN)/python -m worker.contract_docs docs
+
 .PHONY: clean
 clean: ## remove what make created; ./runtime stays, it may hold executions
 	rm -rf $(VENV) build dist .drill .bench .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

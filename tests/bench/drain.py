@@ -18,6 +18,7 @@ from figures import Figure, say, spread
 from scratch import Scratch, settle
 from workers import ROOT
 
+WITH_LOG = {"V13_EXECUTION__EXECLOG": "jsonl"}
 SYNCS = "trace=fsync,fdatasync"
 # What both write, whatever else differs in a row: identity and outcome.
 SAME = """
@@ -35,7 +36,7 @@ def measure(scratch: Scratch) -> list[Figure]:
     passes, synced = _count_syncs(scratch, signals)
     lived_signals, lived = scratch.lived
     rates: dict[str, list[float]] = {
-        name: [] for name in ("empty", "straight", "per signal", "reserve first", "past")
+        name: [] for name in ("empty", "straight", "per signal", "reserve first", "past", "log")
     }
     for round_number in range(size.drain_rounds):
         settle()
@@ -44,6 +45,8 @@ def measure(scratch: Scratch) -> list[Figure]:
         rates["empty"].append(workers.drain(signals, scratch.fresh("drained")).rate)
         if round_number == 0:
             _refuse_differences(scratch.folder / "drained", scratch.folder / "straight", size.drain_signals)
+        settle()
+        rates["log"].append(workers.drain(signals, scratch.fresh("logged"), more=WITH_LOG).rate)
         signals_made.write_backlog(lived_signals, size.drain_signals, start_ms=scratch.next_hour_ms())
         settle()
         past = workers.drain(lived_signals, lived)
@@ -66,6 +69,7 @@ def _figures(rates: dict[str, list[float]], synced: str, past_rows: int) -> list
         return median(one / other for one, other in zip(rates[over], rates[under], strict=True))
 
     singly, straight, past = ratio("empty", "per signal"), ratio("empty", "straight"), ratio("past", "empty")
+    logged = ratio("log", "empty")
     return [
         Figure("drain", median(rates["empty"]), "1/s", says="worker_ready to worker_stopped"),
         Figure(
@@ -87,6 +91,12 @@ def _figures(rates: dict[str, list[float]], synced: str, past_rows: int) -> list
             past,
             at_least=0.8,
             says=f"{spread(rates['past'])} signals/s on {past_rows:,} rows",
+        ),
+        Figure(
+            "drain with the execution log / without",
+            logged,
+            at_least=0.6,
+            says=f"{spread(rates['log'])} signals/s, a line for each event",
         ),
     ]
 

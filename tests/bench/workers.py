@@ -42,7 +42,12 @@ class Drained:
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """That of the caller without settings of its own; no limit, any free port, and what is given."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("V13_")}
-    ours = {"V13_EXECUTION__RATE_LIMIT__MAX_QPS": "null", "V13_EXECUTION__HTTP__PORT": "0"}
+    ours = {
+        "V13_EXECUTION__RATE_LIMIT__MAX_QPS": "null",
+        "V13_EXECUTION__HTTP__PORT": "0",
+        # No baseline writes one; what it costs is a figure of its own.
+        "V13_EXECUTION__EXECLOG": "off",
+    }
     return {**plain, **ours, **(more or {})}
 
 
@@ -51,7 +56,9 @@ def options(signals: Path, output: Path, *more: str) -> list[str]:
     return ["--signals", str(signals), "--output", str(output), "--sink", "jsonl", *more]
 
 
-def drain(signals: Path, output: Path, *, wrapper: Sequence[str] = ()) -> Drained:
+def drain(
+    signals: Path, output: Path, *, wrapper: Sequence[str] = (), more: Mapping[str, str] | None = None
+) -> Drained:
     """Run `--once` to its end.
 
     The seconds go from worker_ready, logged just before the first read, to worker_stopped, logged
@@ -60,7 +67,7 @@ def drain(signals: Path, output: Path, *, wrapper: Sequence[str] = ()) -> Draine
     told = output.with_name(f"{output.name}.log")
     with open(told, "wb") as stderr:
         worker = subprocess.Popen(
-            [*wrapper, PROGRAM, *options(signals, output, "--once")], env=environment(), stderr=stderr
+            [*wrapper, PROGRAM, *options(signals, output, "--once")], env=environment(more), stderr=stderr
         )
         resident_kib = peak_kib = 0
         while worker.poll() is None:

@@ -75,7 +75,7 @@ def test_the_status_of_a_damaged_store_asks_for_a_backup(tmp_path: Path, content
 
 def test_every_warning_of_the_configuration_comes_with_what_to_do(tmp_path: Path) -> None:
     done = started(
-        "check", "--json", "--output", str(tmp_path / "out"), V13_EXECUTION__PRECHECK__ENABLED="true"
+        "check", "--json", "--output", str(tmp_path / "out"), V13_EXECUTION__RISK__MAX_ORDER_USD="5"
     )
 
     warned = [

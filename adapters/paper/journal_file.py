@@ -56,6 +56,7 @@ class JournalFile:
         self._descriptor = -1
         self._end = 0
         self._dirty = False
+        self._given_up = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             made = not path.exists()
@@ -82,7 +83,7 @@ class JournalFile:
     def facts(self) -> Iterator[Fact]:
         """What former runs wrote, oldest first; an end that was cut short is removed once all is read.
 
-        Raises JournalError where a line in the middle is no fact.
+        Raises JournalError where a line in the middle is no fact, and after `give_up`.
         """
         size = os.fstat(self._descriptor).st_size
         if size > JOURNAL_BYTES_MAX:
@@ -96,11 +97,16 @@ class JournalFile:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break
+                self._go_on()
                 yield self._fact(number, line)
                 self._end += len(line)
         if self._end < size:
             self._dirty = True
             self._clean()
+
+    def give_up(self) -> None:
+        """End whatever reads it in another thread: a large journal takes longer than a stop may."""
+        self._given_up = True
 
     def read_again(self, symbol: str | None = None) -> Iterator[Fact]:
         """All that is in it, oldest first; nothing may be written meanwhile.
@@ -113,7 +119,12 @@ class JournalFile:
                 # To look at a line costs a twentieth of reading it; each symbol asks at a start.
                 if symbol is not None and line.startswith(_PLACED) and own not in line and _SYMBOL in line:
                     continue
+                self._go_on()
                 yield self._fact(number, line)
+
+    def _go_on(self) -> None:
+        if self._given_up:
+            raise JournalError("unavailable", f"the reading of {self.path} was given up: start again")
 
     def _fact(self, number: int, line: bytes) -> Fact:
         try:

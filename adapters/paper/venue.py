@@ -47,12 +47,13 @@ class Venue:
         self.sim = TradeSim(terms, costs, {}, kept_orders_max=kept_orders_max)
         self._clock = clock
         self._journal: JournalFile | None = None
+        self._opening: JournalFile | None = None
         self._turn = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
         """Read the journal, and begin one where there is none; blocks, and raises JournalError."""
-        journal = JournalFile(self.path)
+        journal = self._opening = JournalFile(self.path)
         try:
             replay(journal, journal.facts(), self.sim)
         except BaseException:
@@ -179,6 +180,8 @@ class Venue:
 
     async def close(self) -> None:
         """Let what is being written be written, and give the journal back; may be repeated."""
+        if self._opening is not None:
+            self._opening.give_up()
         async with self._turn:
             journal, self._journal = self._journal, None
         if self._running:
@@ -190,8 +193,14 @@ class Venue:
         """Do what goes on to its end although its caller is cancelled."""
         task = asyncio.create_task(work)
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._is_done)
         return await asyncio.shield(task)
+
+    def _is_done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            # Whoever waits is told; where nobody does any more, nobody has to be.
+            task.exception()
 
 
 def replay(journal: JournalFile, facts: Iterable[Fact], sim: TradeSim) -> None:

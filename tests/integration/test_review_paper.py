@@ -1,18 +1,30 @@
-"""The simulated venue when the worker's own store is lost: its orders are found again, and say so alike."""
+"""The simulated venue between two lives: a store that was lost, and a start that is given up."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rig.floor import Worker, drain, signal
+from rig.paper_life import Kept, made
+from rig.paper_life import life as a_paper_life
+from rig.paper_orders import wanted
+from rig.paper_stand import Board
 from rig.rows import rows
 from rig.venue import Memory, settings_of
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
 from adapters.contract import StartRefusal
 from adapters.paper.connect import open_paper
+from adapters.paper.facts import Fact
+from adapters.paper.journal_file import JournalFile
+from adapters.paper.trade_sim import TradeSim
+from adapters.paper.venue_orders import VenueOrder
 from streams.signal import Signal
 
 D = Decimal
@@ -42,3 +54,55 @@ async def test_orders_that_a_lost_store_had_placed_are_adopted_with_the_order_id
     assert [order_id for order_id, *_ in told] == [f"paper:BTCUSDT-{number}" for number in range(3)]
     assert told[:2] == rows(before.folder, "order_id, state, qty, price")
     assert (tmp_path / "paper" / "orders.jsonl").read_bytes().count(b'"placed"') == 3
+
+
+@in_virtual_time
+async def test_a_start_that_is_given_up_ends_the_reading_of_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_paper_life(tmp_path) as one:
+        for number in range(5):
+            await one.submit(one.prepared(wanted(number)))
+    adapter, loop, applied = made(tmp_path, Board()), asyncio.get_running_loop(), []
+    apply = TradeSim.apply
+
+    def given_up(sim: TradeSim, fact: Fact) -> VenueOrder:
+        applied.append(fact)
+        asyncio.run_coroutine_threadsafe(adapter.close(), loop).result(10)
+        return apply(sim, fact)
+
+    monkeypatch.setattr(TradeSim, "apply", given_up)
+    refusal = await asyncio.wait_for(adapter.start(Kept()), 10)
+
+    assert isinstance(refusal, StartRefusal)
+    assert "given up" in refusal.text
+    assert len(applied) == 1
+
+
+@in_virtual_time
+async def test_a_stop_ends_the_reading_of_what_was_forgotten_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, go_on, seen = threading.Event(), threading.Event(), []
+    read_again = JournalFile.read_again
+
+    def slowly(journal: JournalFile, symbol: str | None = None) -> Iterator[Fact]:
+        for fact in read_again(journal, symbol):
+            seen.append(fact)
+            yield fact
+            reading.set()
+            go_on.wait(10)
+
+    monkeypatch.setattr(JournalFile, "read_again", slowly)
+    async with a_paper_life(tmp_path, remembered=1) as one:
+        for number in range(5):
+            await one.submit(one.prepared(wanted(number)))
+        asking = asyncio.create_task(one.adapter.past_orders("BTCUSDT", 0))
+        await asyncio.to_thread(reading.wait, 10)
+        asking.cancel()
+        closing = asyncio.create_task(one.adapter.close())
+        await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.wait_for(closing, 10)
+
+    assert len(seen) == 1

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from config.names import OPTIONS
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +30,14 @@ class Layer:
     """What one layer gives, and what is wrong or odd about it.
 
     `refused` holds the keys (or their nodes) whose values could not be taken, so that no rule
-    judges the default in their place.
+    judges the default in their place. `root` is the file's, for readers of other nodes: a pipe is read once.
     """
 
     entries: dict[str, Entry] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    root: Node | None = None
 
     def add(self, later: Layer) -> None:
         """Lay `later` over this one."""
@@ -40,6 +45,7 @@ class Layer:
         self.problems += later.problems
         self.warnings += later.warnings
         self.refused |= later.refused
+        self.root = later.root or self.root
 
 
 def command_line_layer(overrides: Mapping[str, object]) -> Layer:

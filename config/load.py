@@ -72,14 +72,15 @@ def load_settings(
 
 def _strategy(config_file: Path | None, settings: Settings, merged: Layer) -> StrategySettings | None:
     """The strategy mode of a file that could be read; its problems go with the others."""
-    if config_file is None:
+    if config_file is None or merged.root is None:
         return None
-    from config.strategy_mode import oversized, read_strategy_mode
+    from config.strategy_file import node_below
+    from config.strategy_mode import oversized
 
     try:
-        strategy = read_strategy_mode(config_file)
+        strategy = node_below(merged.root, config_file)
     except ConfigError as error:
-        # A file that is no YAML at all has been told already, with another page to look at.
+        # A file that is no mapping at all has been told already, with another page to look at.
         told = {problem.partition(" (")[0] for problem in merged.problems}
         merged.problems += [one for one in error.problems if one.partition(" (")[0] not in told]
         return None

@@ -46,7 +46,11 @@ def read_node(path: Path) -> StrategySettings | None:
 
     Raises ConfigError with every problem at once, among them a file that cannot be read.
     """
-    root = compose(path)
+    return node_below(compose(path), path)
+
+
+def node_below(root: Node | None, path: Path) -> StrategySettings | None:
+    """The same of a file that was read already. Raises ConfigError with every problem at once."""
     reader = _Reader(path)
     settings = None
     if isinstance(root, MappingNode):

@@ -33,6 +33,7 @@ def read_file(path: Path) -> Layer:
     except ConfigError as error:
         layer.problems += error.problems
     else:
+        layer.root = root
         _Reader(path, layer).read(root)
     return layer
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,6 +44,9 @@ class ModeFile:
         try:
             found = os.stat(self._path)
         except OSError:
+            return None
+        if stat.S_ISFIFO(found.st_mode) or stat.S_ISCHR(found.st_mode):
+            # A pipe gives its words once, and was read when the process began.
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
 

@@ -140,6 +140,25 @@ async def test_half_a_file_is_not_followed_while_the_rest_is_being_written(tmp_p
     assert tempo.trouble is None
 
 
+def test_a_pipe_is_read_once_by_whoever_gave_it_and_never_waited_for(tmp_path: Path) -> None:
+    # As in --config <(decrypt my.yaml): nothing is in it any more.
+    os.mkfifo(tmp_path / "pipe")
+
+    assert not ModeFile(tmp_path / "pipe").changed()
+
+
+def test_the_strategy_mode_of_a_pipe_is_not_lost(tmp_path: Path) -> None:
+    there, here = os.pipe()
+    with os.fdopen(here, "w") as text:
+        text.write(FORCED.format("active"))
+
+    loaded = load_settings(config_file=Path(f"/dev/fd/{there}"), environ={}, overrides={})
+    os.close(there)
+
+    assert loaded.strategy is not None
+    assert loaded.strategy.mode == "force_active"
+
+
 def test_regimes_that_nobody_asked_for_take_no_memory() -> None:
     flow = Flow()
     flow.count_regimes(frozenset({"trend 7"}))

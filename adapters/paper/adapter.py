@@ -214,7 +214,7 @@ class PaperAdapter:
 
     async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
         """What works, or has moved since then."""
-        return [known.past() for known in await self._venue.orders_of(symbol, since_ms)]
+        return await self._venue.past_of(symbol, since_ms)
 
     async def updates(self) -> AsyncIterator[OrderUpdate]:
         """Parts that fill after the first, and what becomes of resting orders; ends at `close`."""

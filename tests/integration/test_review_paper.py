@@ -13,7 +13,7 @@ import pytest
 from rig.floor import Worker, drain, signal
 from rig.paper_life import Kept, made
 from rig.paper_life import life as a_paper_life
-from rig.paper_orders import wanted
+from rig.paper_orders import limit, wanted
 from rig.paper_stand import Board
 from rig.rows import rows
 from rig.venue import Memory, settings_of
@@ -107,3 +107,23 @@ async def test_a_stop_ends_the_reading_of_what_was_forgotten_in_memory(
         await asyncio.wait_for(closing, 10)
 
     assert len(seen) == 1
+
+
+@in_virtual_time
+async def test_the_past_is_the_same_whether_it_is_remembered_or_read(tmp_path: Path) -> None:
+    board = Board()
+    async with a_paper_life(tmp_path, board, partial_share=0.5) as one:
+        for number in range(6):
+            await one.submit(one.prepared(wanted(number)))
+            await one.submit(one.prepared(limit(10 + number, "buy", f"{59_000 + number}")))
+            await virtual_clock().sleep(1)
+        await one.adapter.cancel(limit(11, "buy", "1").client_order_id, "BTCUSDT")
+        board.middles["BTCUSDT"] = D(59_003)
+        await virtual_clock().sleep(1)
+        moments = [0, virtual_clock().wall_ms() - 4_500, virtual_clock().wall_ms() + 1]
+        remembered = [await one.adapter.past_orders("BTCUSDT", since_ms) for since_ms in moments]
+    async with a_paper_life(tmp_path, Board(), remembered=1) as again:
+        read = [await again.adapter.past_orders("BTCUSDT", since_ms) for since_ms in moments]
+
+    assert [len(past) for past in remembered] == [12, 9, 3]
+    assert read == remembered

@@ -47,7 +47,7 @@ from adapters.paper.quotes import NoQuote, Quote, QuoteSource
 from adapters.paper.terms import Terms, terms_of
 from adapters.paper.trade_sim import AT_ONCE, DUPLICATE, KEPT_ORDERS_MAX
 from adapters.paper.venue import Venue
-from adapters.paper.venue_orders import quote_asset
+from adapters.paper.venue_orders import VenueOrder, quote_asset
 from config.seams import Clock
 from config.settings import Execution
 
@@ -101,6 +101,7 @@ class PaperAdapter:
         self._seen: dict[str, list[Quote]] = {}
         self._look_now = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._watching: set[asyncio.Task[None]] = set()
 
     async def start(self, view: LedgerView) -> StartRefusal | None:
         """Read the journal, open the prices, and begin to compare resting orders with them."""
@@ -211,6 +212,16 @@ class PaperAdapter:
         known = self._venue.sim.orders.get(order.client_order_id)
         if known is not None:
             self._news.tell(known.updates())
+        elif self._venue.sim.knows(order.client_order_id):
+            # Over for long, and perhaps nobody was ever told: its symbol was not traded meanwhile.
+            task = asyncio.create_task(self._tell_of(order.client_order_id), name="paper watch")
+            self._watching.add(task)
+            task.add_done_callback(self._watching.discard)
+
+    async def _tell_of(self, client_order_id: str) -> None:
+        known = await self._venue.find(client_order_id)
+        if isinstance(known, VenueOrder):
+            self._news.tell(known.updates())
 
     async def past_orders(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
         """What works, or has moved since then."""
@@ -292,6 +303,8 @@ class PaperAdapter:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
             self._looking = None
+        for task in self._watching:
+            task.cancel()
         await self._venue.close()
         self._news.close()
         await self._quotes.close()

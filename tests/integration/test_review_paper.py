@@ -17,7 +17,7 @@ from rig.paper_orders import limit, wanted
 from rig.paper_stand import Board
 from rig.rows import rows
 from rig.venue import Memory, settings_of
-from rig.virtual_clock import in_virtual_time, virtual_clock
+from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
 from adapters.contract import StartRefusal
 from adapters.paper.connect import open_paper
@@ -127,3 +127,17 @@ async def test_the_past_is_the_same_whether_it_is_remembered_or_read(tmp_path: P
 
     assert [len(past) for past in remembered] == [12, 9, 3]
     assert read == remembered
+
+
+@in_virtual_time
+async def test_an_order_that_was_over_long_ago_is_told_of_again_to_who_asks(tmp_path: Path) -> None:
+    async with a_paper_life(tmp_path, partial_share=1.0) as one:
+        orders = [one.prepared(wanted(number)) for number in range(5)]
+        for order in orders:
+            await one.submit(order)
+    async with a_paper_life(tmp_path, remembered=1) as again:
+        again.adapter.watch(orders[0])
+        await until(lambda: bool(again.told), virtual_clock(), within_s=1)
+
+    assert {update.client_order_id for update in again.told} == {orders[0].client_order_id}
+    assert again.told[-1].state == "filled"

@@ -120,8 +120,10 @@ class JsonlFeed:
         """See `Feed.state`."""
         fault = self._fault()
         waiting_for = fault
-        if fault is None and self.tail.catalog.sign is None:
-            waiting_for = f"folder {self.tail.catalog.folder} does not exist yet: the producer makes it"
+        catalog = self.tail.catalog
+        # Before the first look there is no sign either, and the recovery at a start may take its time.
+        if fault is None and catalog.sign is None and not os.path.isdir(catalog.folder):
+            waiting_for = f"folder {catalog.folder} does not exist yet: the producer makes it"
         return FeedState(waiting_for, self.tail.backlog_bytes, self._last_read_ms, fault)
 
     def _fault(self) -> str | None:

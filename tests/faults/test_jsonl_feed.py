@@ -92,6 +92,14 @@ async def test_without_any_hint_the_ticker_finds_appends_new_files_and_late_line
     assert await next_ids(feed) == [52]
 
 
+async def test_a_folder_that_nobody_has_looked_at_yet_is_not_told_to_be_missing(
+    folder: SignalFolder, source: JsonlSource
+) -> None:
+    folder.append(NAME, line(1))
+
+    assert source.feed(SYMBOL, []).state().waiting_for is None
+
+
 async def test_a_folder_that_is_missing_deleted_and_made_again_is_waited_for(
     folder: SignalFolder, source: JsonlSource
 ) -> None:

@@ -40,13 +40,12 @@ class BacktestError(Exception):
 
 
 class Placement(msgspec.Struct, frozen=True, gc=False):
-    """What became of one order: its terms, its number at the venue, its trades and its state.
+    """What became of one order: its terms, its trades and its state.
 
     `refusal` is why the venue did not take it; `state` and what follows say nothing then.
     """
 
     order: Order
-    number: int
     attempts: int
     state: str = "open"
     filled_qty: Decimal = _ZERO
@@ -96,7 +95,6 @@ class BacktestVenue:
         # All orders of one side and price come to the same, at the same time after their signals.
         self.is_plain = sim.is_plain and not terms.latency_jitter_ms
         self.latency_ms = terms.latency_ms
-        self._number = 0
 
     @property
     def positions(self) -> Mapping[str, Position]:
@@ -125,12 +123,10 @@ class BacktestVenue:
             return Fate(order, part, position)
         return self._place(order, quote, ctx.event_ts_ms)
 
-    def fill(self, fate: Fate) -> int:
-        """Fill one more order of this fate; its number at the venue."""
+    def fill(self, fate: Fate) -> None:
+        """Fill one more order of this fate."""
         fate.count += 1
         fate.position.take(fate.qty, fate.value, fate.part.price)
-        self._number += 1
-        return self._number
 
     def _place(self, order: Order, quote: Quote, ts_ms: int) -> Placement:
         """Place as often as the answer shows that the order never arrived."""
@@ -138,7 +134,7 @@ class BacktestVenue:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             answer = sim.place(order, quote, ts_ms + sim.latency_ms(order_id)).answer
             if isinstance(answer, Rejected):
-                return Placement(order, 0, attempt, refusal=answer)
+                return Placement(order, attempt, refusal=answer)
             if order_id in sim.orders:
                 return self._placement(order_id, attempt)
         raise AssertionError(f"the answer to {order_id} got lost more than once")
@@ -149,7 +145,6 @@ class BacktestVenue:
         update = venue_order.update()
         return Placement(
             venue_order.order,
-            venue_order.number,
             attempts,
             update.state,
             update.filled_qty,

@@ -34,6 +34,15 @@ Seed = Annotated[
         "--seed", metavar="K", min=0, max=2**32 - 1, help="Decides what is left to dice [default: 0]."
     ),
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        metavar="N",
+        min=1,
+        help="Symbols of a folder that are replayed at a time [default: as many as cores, if it is long].",
+    ),
+]
 Run = Annotated[
     Path | None,
     typer.Option(
@@ -53,6 +62,7 @@ def replay(
     seed: Seed = None,
     config: ConfigFile = None,
     compare: Run = None,
+    processes: Processes = None,
     as_json: AsJson = False,
 ) -> None:
     """Replay signals of the past: decide as the worker decides, fill on the simulated venue.
@@ -75,5 +85,6 @@ def replay(
         prices=prices,
         compare=compare,
         as_json=as_json,
+        processes=processes,
     )
     raise typer.Exit(run_replay(options, execution, SystemClock()))

@@ -16,10 +16,9 @@ from adapters.contract import Reject
 from adapters.paper.quotes import NoQuote, Quote
 from config.settings import Execution, OrderType
 from streams.signal import Signal
-from streams.whole import WholeInputError
 from worker.planning import Decision, Side, Skip, plan, rules_of
 from worker.replay_input import Input
-from worker.replay_output import ReplayOutput
+from worker.replay_output import ReplayLines
 from worker.replay_rows import LineBuilder, Pieces
 from worker.replay_summary import SymbolTally, Tally
 
@@ -36,8 +35,10 @@ class _Lane:
     def __init__(self, tally: SymbolTally) -> None:
         self.tally = tally
         self.last_order_ts_ms = 0
+        # Orders are numbered a symbol, as at an exchange: so no number depends on other symbols.
+        self.number = 0
         # Orders that rest in the book, by the id that the venue has them under.
-        self.working: dict[str, tuple[Signal, Side]] = {}
+        self.working: dict[str, tuple[Signal, Side, int]] = {}
         self.fates: dict[tuple[Side, str | None], Pieces] = {}
         self._derived: set[int] = set()
         self._given: dict[str, int] = {}
@@ -86,7 +87,7 @@ class Replay:
     """
 
     def __init__(
-        self, execution: Execution, venue: BacktestVenue, output: ReplayOutput, *, own_prices: bool
+        self, execution: Execution, venue: BacktestVenue, output: ReplayLines, *, own_prices: bool
     ) -> None:
         self.tally = Tally()
         self._venue = venue
@@ -100,7 +101,8 @@ class Replay:
     def run(self, signals: Input, reached: Callable[[int, int, int], None]) -> None:
         """Everything, from the first record to the last.
 
-        Raises WholeInputError, ReplayOutputError, BacktestError. `reached` is told how far it is.
+        Raises WholeInputError, ReplayOutputError, BacktestError. `reached` is told how far it is: what was
+        read, of how much, and how many records.
         """
         # Nothing here makes cycles, and looking for them costs a tenth of the time.
         collects = gc.isenabled()
@@ -114,27 +116,20 @@ class Replay:
             if collects:
                 gc.enable()
         self.tally.unfinished = signals.unfinished
-        if not self.tally.signals:
-            raise WholeInputError(self._nothing())
 
     def _run(self, signals: Input, reached: Callable[[int, int, int], None]) -> None:
-        read = 0
+        read, output = 0, self._output
         for burst in signals.bursts():
             for item in burst:
+                if item.ts_ms > output.latest_ms:
+                    output.latest_ms = item.ts_ms
                 if isinstance(item, Signal):
                     self._signal(item)
                 else:
                     self.tally.malformed[item.found.reason] += 1
-                    self._output.dead_letter(item.found, signals.kind, item.ts_ms)
+                    output.dead_letter(item.found, signals.kind, item.ts_ms)
             read += len(burst)
             reached(signals.done, signals.total, read)
-
-    def _nothing(self) -> str:
-        malformed = self.tally.malformed
-        if not malformed:
-            return "the input has no signals of the symbols asked for: see --signals and --symbols"
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(malformed.items()))
-        return f"the input has no signals, its lines are malformed ({reasons}): see --signals"
 
     def _lane(self, symbol: str) -> _Lane:
         lane = self._lanes[symbol] = _Lane(self.tally.of(symbol))
@@ -186,9 +181,10 @@ class Replay:
             if len(lane.fates) >= FATES_MAX:
                 lane.settle()
             pieces = lane.fates[(side, price)] = Pieces(result, side)
-        number = venue.fill(pieces.fate)
+        venue.fill(pieces.fate)
+        lane.number += 1
         at_ms = signal.ts_ms + venue.latency_ms
-        line, trade = self._lines.filled(signal, pieces, number, at_ms)
+        line, trade = self._lines.filled(signal, pieces, lane.number, at_ms)
         self._output.execution(signal.symbol, at_ms, line)
         self._output.fill(trade)
         if signal.ts_ms > lane.last_order_ts_ms:
@@ -212,17 +208,19 @@ class Replay:
         lane.last_order_ts_ms = max(lane.last_order_ts_ms, signal.ts_ms)
         if result.refusal is not None:
             tally.rejects[result.refusal.code] += 1
-            line, _ = self._lines.placed(signal, side, result)
+            line, _ = self._lines.placed(signal, side, result, 0)
             self._output.execution(signal.symbol, signal.ts_ms, line)
-        elif result.state in ("open", "partial"):
+            return
+        lane.number += 1
+        if result.state in ("open", "partial"):
             tally.working += 1
-            lane.working[result.order.client_order_id] = (signal, side)
+            lane.working[result.order.client_order_id] = (signal, side, lane.number)
         else:
-            self._ended(signal, side, result, tally)
+            tally.ended(result)
+            self._ended(signal, side, result, lane.number)
 
-    def _ended(self, signal: Signal, side: Side, placement: Placement, tally: SymbolTally) -> None:
-        tally.ended(placement)
-        line, trades = self._lines.placed(signal, side, placement)
+    def _ended(self, signal: Signal, side: Side, placement: Placement, number: int) -> None:
+        line, trades = self._lines.placed(signal, side, placement, number)
         self._output.execution(signal.symbol, placement.at_ms, line)
         for trade in trades:
             self._output.fill(trade)
@@ -233,6 +231,7 @@ class Replay:
         if isinstance(quote, NoQuote):
             return
         for placement in self._venue.look(signal.symbol, quote, signal.ts_ms):
-            placed, side = lane.working.pop(placement.order.client_order_id)
+            placed, side, number = lane.working.pop(placement.order.client_order_id)
             lane.tally.working -= 1
-            self._ended(placed, side, placement, lane.tally)
+            lane.tally.ended(placement)
+            self._ended(placed, side, placement, number)

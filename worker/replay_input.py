@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -47,13 +47,26 @@ class Misread(msgspec.Struct, frozen=True, gc=False):
 
 
 Item = Signal | Misread
+T = TypeVar("T")
 
 
 class Input:
-    """All signals of one replay. `symbols` None: all that are found. Raises WholeInputError."""
+    """All signals of one replay. `symbols` None: all that are found. Raises WholeInputError.
 
-    def __init__(self, path: Path, symbols: Sequence[str] | None, execution: Execution, clock: Clock) -> None:
+    `among` is how many symbols are read beside each other, here or in other processes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        symbols: Sequence[str] | None,
+        execution: Execution,
+        clock: Clock,
+        *,
+        among: int = 1,
+    ) -> None:
         self._closing = ExitStack()
+        self._among = among
         self._wanted = None if symbols is None else frozenset(symbols)
         self.kind = ""
         try:
@@ -86,7 +99,7 @@ class Input:
     def bursts(self) -> Iterator[list[Item]]:
         """The records in their order. Raises WholeInputError."""
         streams = [_stream(part, None if part.symbol else self._wanted) for part in self.parts]
-        yield from streams[0] if len(streams) == 1 else merged(streams)
+        yield from streams[0] if len(streams) == 1 else merged_items(streams)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -107,7 +120,7 @@ class Input:
             return self._table(path / FILE_NAMES[kind], symbols)
         self.kind = LINES
         found = symbols if symbols is not None else _symbols_in(path / SIGNAL_FOLDER)
-        share = max(HELD_BYTES_MAX // max(len(found), 1), CHUNK_BYTES_MIN)
+        share = max(HELD_BYTES_MAX // max(len(found), self._among), CHUNK_BYTES_MIN)
         chunk_bytes = min(execution.source.chunk_bytes, share, CHUNK_BYTES_MAX)
         parts = [
             FolderPart(path, symbol, settings=execution.source, clock=clock, chunk_bytes=chunk_bytes)
@@ -180,39 +193,47 @@ def _stream(part: Part, wanted: frozenset[str] | None) -> Iterator[list[Item]]:
             yield items
 
 
-class _Head:
-    """What a stream has handed out and the merge has not, each with a time that never goes back."""
+def merged_items(streams: Sequence[Iterator[list[Item]]]) -> Iterator[list[Item]]:
+    for timed in merged([_timed(stream) for stream in streams]):
+        yield [item for _, item in timed]
 
-    def __init__(self, stream: Iterator[list[Item]]) -> None:
-        self._stream = stream
-        self._latest_ms = 0
-        self.timed: list[tuple[int, Item]] = []
-        self.ended = False
 
-    def fill(self) -> None:
-        """Have at least one record, unless the stream is at its end."""
-        if self.timed or self.ended:
-            return
-        burst = next(self._stream, None)
-        if burst is None:
-            self.ended = True
-            return
-        latest_ms = self._latest_ms
+def _timed(stream: Iterator[list[Item]]) -> Iterator[list[tuple[int, Item]]]:
+    """Each record with the time that it is merged by: a late one keeps its place behind those before it."""
+    latest_ms = 0
+    for burst in stream:
+        timed: list[tuple[int, Item]] = []
         for item in burst:
             if item.ts_ms > latest_ms:
                 latest_ms = item.ts_ms
-            self.timed.append((latest_ms, item))
-        self._latest_ms = latest_ms
+            timed.append((latest_ms, item))
+        yield timed
 
-    def take(self, until_ms: int) -> list[tuple[int, Item]]:
+
+class _Head(Generic[T]):
+    """What a stream has handed out and the merge has not."""
+
+    def __init__(self, stream: Iterator[list[tuple[int, T]]]) -> None:
+        self._stream = stream
+        self.timed: list[tuple[int, T]] = []
+
+    def fill(self) -> None:
+        """Have at least one record, unless the stream is at its end."""
+        if not self.timed:
+            self.timed = next(self._stream, [])
+
+    def take(self, until_ms: int) -> list[tuple[int, T]]:
         """What is not later than that."""
         count = bisect_right(self.timed, until_ms, key=_time)
         taken, self.timed = self.timed[:count], self.timed[count:]
         return taken
 
 
-def merged(streams: Sequence[Iterator[list[Item]]]) -> Iterator[list[Item]]:
-    """The records of several streams by time, then by stream, then as their stream has them."""
+def merged(streams: Sequence[Iterator[list[tuple[int, T]]]]) -> Iterator[list[tuple[int, T]]]:
+    """What several streams have, by time, then by stream, then as their stream has it.
+
+    In each stream times never go back, and no burst is empty.
+    """
     heads = [_Head(stream) for stream in streams]
     while heads:
         for head in heads:
@@ -230,4 +251,4 @@ def merged(streams: Sequence[Iterator[list[Item]]]) -> Iterator[list[Item]]:
         ]
         # Stable: equal times stay in the order of the streams, and within one as they were read.
         ready.sort(key=_time)
-        yield [item for _, item in ready]
+        yield ready

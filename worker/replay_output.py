@@ -23,6 +23,7 @@ RUN = "run.json"
 SUMMARY = "summary.json"
 FILLS = "fills.jsonl"
 EXECUTIONS = "executions"
+DEAD_LETTERS = "deadletter"
 PRODUCT = "execution-worker replay"
 # In the order of their renaming.
 PUBLISHED = (EXECUTIONS, FILLS, SUMMARY, RUN)
@@ -39,31 +40,21 @@ class ReplayOutputError(Exception):
     """The output folder cannot be used; the message is the whole sentence."""
 
 
-class ReplayOutput:
-    """The files of one replay. Raises ReplayOutputError; `publish` or `discard` ends it."""
+class ReplayLines:
+    """The lines of a replay, on their way into files below `part`. Raises ReplayOutputError.
+
+    `latest_ms` is how far the replay has come, in the time of the signals.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.part = folder / PART
+        self.latest_ms = 0
         self._lines: dict[str, dict[int, list[str]]] = {}
         self._fills: list[str] = []
         self._letters: dict[int, list[bytes]] = {}
         self._count = 0
         self._count_max = LINES_MAX
-        self._lock = -1
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._hold()
-            self._refuse_what_is_not_ours()
-            shutil.rmtree(self.part, ignore_errors=True)
-            (self.part / EXECUTIONS).mkdir(parents=True)
-            (self.part / FILLS).touch()
-        except OSError as error:
-            self._let_go()
-            raise self._unwritable(error) from None
-        except ReplayOutputError:
-            self._let_go()
-            raise
 
     def execution(self, symbol: str, at_ms: int, line: str) -> None:
         """One execution has its outcome."""
@@ -86,32 +77,63 @@ class ReplayOutput:
 
     def dead_letter(self, found: Malformed, source: str, ts_ms: int) -> None:
         """One malformed line, in the shape of the worker's dead letters."""
-        place = found.place
-        where = "offset" if source == "jsonl" else "rowid"
-        letter = {"ts_ms": ts_ms, "source": source, "file": place.file, where: place.offset}
-        letter |= {"reason": found.reason, "raw": found.raw.decode("utf-8", "backslashreplace")}
-        self._letters.setdefault(ts_ms // HOUR_MS, []).append(msgspec.json.encode(letter) + b"\n")
+        self._letter(ts_ms, _letter_of(found, source, ts_ms))
         self._count += 1
         if self._count >= self._count_max:
             self.flush()
 
     def flush(self) -> None:
         """Write out what is held. Raises ReplayOutputError."""
-        folder = self.part / EXECUTIONS
         try:
-            for symbol, hours in self._lines.items():
-                for hour, lines in hours.items():
-                    self._append(folder / symbol / f"exec_{hour_name(hour)}.jsonl", "".join(lines).encode())
-            for hour, letters in self._letters.items():
-                self._append(folder / "deadletter" / f"{hour_name(hour)}.jsonl", b"".join(letters))
-            if self._fills:
-                self._append(self.part / FILLS, "".join(self._fills).encode())
+            self._write()
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self.unwritable(error) from None
         self._lines.clear()
         self._letters.clear()
         self._fills.clear()
         self._count = 0
+
+    def unwritable(self, error: OSError) -> ReplayOutputError:
+        """What to say of it."""
+        why = (error.strerror or str(error)).lower()
+        return ReplayOutputError(
+            f"{self.folder} cannot be written ({why}): name a folder of this user with --out"
+        )
+
+    def _letter(self, ts_ms: int, letter: bytes) -> None:
+        self._letters.setdefault(ts_ms // HOUR_MS, []).append(letter)
+
+    def _write(self) -> None:
+        folder = self.part / EXECUTIONS
+        for symbol, hours in self._lines.items():
+            for hour, lines in hours.items():
+                append(folder / symbol / f"exec_{hour_name(hour)}.jsonl", "".join(lines).encode())
+        for hour, letters in self._letters.items():
+            append(folder / DEAD_LETTERS / f"{hour_name(hour)}.jsonl", b"".join(letters))
+        if self._fills:
+            append(self.part / FILLS, "".join(self._fills).encode())
+
+
+class ReplayOutput(ReplayLines):
+    """The files of one replay. Raises ReplayOutputError; `publish` or `discard` ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        # Held for as long as this process or one that it was given to has it open.
+        self.lock = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            self._refuse_what_is_not_ours()
+            shutil.rmtree(self.part, ignore_errors=True)
+            (self.part / EXECUTIONS).mkdir(parents=True)
+            (self.part / FILLS).touch()
+        except OSError as error:
+            self._let_go()
+            raise self.unwritable(error) from None
+        except ReplayOutputError:
+            self._let_go()
+            raise
 
     def publish(self, summary: object, run: object) -> None:
         """Put what was built in the place of a former replay. Raises ReplayOutputError."""
@@ -125,38 +147,29 @@ class ReplayOutput:
                 os.rename(self.part / name, self.folder / name)
             self.part.rmdir()
         except OSError as error:
-            raise self._unwritable(error) from None
+            raise self.unwritable(error) from None
         finally:
             self._let_go()
 
     def discard(self) -> None:
         """Leave nothing of this replay behind; after `publish` it does nothing."""
-        if self._lock >= 0:
+        if self.lock >= 0:
             shutil.rmtree(self.part, ignore_errors=True)
             self._let_go()
 
-    def _append(self, path: Path, data: bytes) -> None:
-        try:
-            file = path.open("ab")
-        except FileNotFoundError:
-            path.parent.mkdir()
-            file = path.open("ab")
-        with file:
-            file.write(data)
-
     def _hold(self) -> None:
-        self._lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.lock = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ReplayOutputError(
                 f"another replay writes to {self.folder}: give this one its own --out"
             ) from None
 
     def _let_go(self) -> None:
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self.lock >= 0:
+            os.close(self.lock)
+            self.lock = -1
 
     def _refuse_what_is_not_ours(self) -> None:
         names = sorted(entry.name for entry in self.folder.iterdir())
@@ -169,11 +182,24 @@ class ReplayOutput:
                 f"{self.folder} holds {names[0]} and is no former replay: empty it, or name another --out"
             )
 
-    def _unwritable(self, error: OSError) -> ReplayOutputError:
-        why = (error.strerror or str(error)).lower()
-        return ReplayOutputError(
-            f"{self.folder} cannot be written ({why}): name a folder of this user with --out"
-        )
+
+def append(path: Path, data: bytes) -> None:
+    """Write to the end of a file, in a folder that is made when it is needed. Raises OSError."""
+    try:
+        file = path.open("ab")
+    except FileNotFoundError:
+        path.parent.mkdir(exist_ok=True)
+        file = path.open("ab")
+    with file:
+        file.write(data)
+
+
+def _letter_of(found: Malformed, source: str, ts_ms: int) -> bytes:
+    place = found.place
+    where = "offset" if source == "jsonl" else "rowid"
+    letter = {"ts_ms": ts_ms, "source": source, "file": place.file, where: place.offset}
+    letter |= {"reason": found.reason, "raw": found.raw.decode("utf-8", "backslashreplace")}
+    return msgspec.json.encode(letter) + b"\n"
 
 
 def is_replay(folder: Path) -> bool:

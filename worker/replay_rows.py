@@ -116,7 +116,7 @@ class LineBuilder:
             signal, signal.ts_ms, _bare_id(signal), order_id, _terms(side, None, None), outcome, meta
         )
 
-    def placed(self, signal: Signal, side: Side, placement: Placement) -> tuple[str, list[str]]:
+    def placed(self, signal: Signal, side: Side, placement: Placement, number: int) -> tuple[str, list[str]]:
         """The line of an order that was sent, as it stands, and those of its trades."""
         signal_id = _bare_id(signal)
         order_id = f'"{ORDER_ID_PREFIX}{signal_id}"'
@@ -134,13 +134,13 @@ class LineBuilder:
             placement.filled_qty if fills else order.qty,
             placement.average_price if fills else price,
         )
-        meta = f'{begin},"exchange_order_id":"{placement.number}"'
+        meta = f'{begin},"exchange_order_id":"{number}"'
         meta += _end_of_meta(order.rounding_diff, None if placement.fee is None else str(placement.fee))
         outcome = self._outcome(status_of(_STATES[placement.state], has_fills=fills), None, None)
         intended = intended_price(order)
         trades = [
             f'{{"ts_ms":{part.at_ms},"symbol":"{signal.symbol}","signal_id":"{signal_id}",'
-            f'"order_id":{order_id},"trade_id":"{placement.number}-{count}",'
+            f'"order_id":{order_id},"trade_id":"{number}-{count}",'
             f'"side":"{order.side}","qty":{part.qty},"price":{part.price},'
             f"{_rest_of_trade(part, intended, str(part.fee))}"
             for count, part in enumerate(placement.parts, start=1)

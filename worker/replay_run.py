@@ -5,40 +5,44 @@ What a user may get wrong ends in one sentence and an exit code, and leaves the 
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
 
-from adapters.backtest_venue import BacktestError, BacktestVenue, open_venue
-from adapters.contract import StartRefusal
-from adapters.paper.price_file import FileQuotes
-from adapters.paper.quotes import QuoteSource
+from adapters.backtest_venue import BacktestError, BacktestVenue
+from adapters.paper.positions import Position
 from adapters.paper.signal_quotes import SignalQuotes
 from config.seams import Clock
 from config.settings import Execution, PriceSource
-from streams.whole import InputFile, WholeInputError
+from streams.whole import InputFile, Part, WholeInputError
 from worker.exits import Exit
 from worker.replay import Replay
 from worker.replay_compare import CompareError, Comparison, compare, executions_folder
 from worker.replay_input import LINES, Input
 from worker.replay_output import EXECUTIONS, PRODUCT, ReplayOutput, ReplayOutputError, as_json
+from worker.replay_processes import ProcessEndedError, run_jobs
 from worker.replay_progress import Progress
-from worker.replay_summary import table
+from worker.replay_share import Job, join, joined
+from worker.replay_summary import Tally, table
+from worker.replay_venue import FIXED_PRICE, replay_venue
 from worker.version import VERSION
 
-# What stands in for a price where neither the signals nor the settings have one.
-FIXED_PRICE = Decimal(1)
+# Below this a process costs more than it saves: it takes a third of a second to begin.
+SHARED_BYTES_MIN = 32 * 2**20
 _DIGEST_BYTES = 2**20
 _BUSINESS = ("long_score_threshold", "short_score_threshold", "order_size_usd")
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """What one replay was asked to do. `symbols` None: all that are found."""
+    """What one replay was asked to do. `symbols` None: all that are found.
+
+    `processes` is how many may work at a time; None: as many as cores, where the input is worth it.
+    """
 
     signals: Path
     out: Path
@@ -46,14 +50,7 @@ class ReplayOptions:
     prices: Path | None = None
     compare: Path | None = None
     as_json: bool = False
-
-
-class _RefusedError(Exception):
-    """A sentence for the user, and the exit code that goes with it."""
-
-    def __init__(self, code: Exit, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
+    processes: int | None = None
 
 
 def run_replay(options: ReplayOptions, execution: Execution, clock: Clock) -> int:
@@ -66,8 +63,8 @@ def run_replay(options: ReplayOptions, execution: Execution, clock: Clock) -> in
         return _complain(Exit.CONFIGURATION, str(error))
     except ReplayOutputError as error:
         return _complain(Exit.CANNOT_WRITE, str(error))
-    except _RefusedError as error:
-        return _complain(error.code, str(error))
+    except ProcessEndedError as error:
+        return _complain(Exit.BUG, str(error))
     _tell(options, summary, comparison)
     return Exit.OK if comparison is None or comparison.is_equal else Exit.DATA
 
@@ -82,12 +79,13 @@ def _replay(
 ) -> tuple[dict[str, object], Comparison | None]:
     there = None if options.compare is None else executions_folder(options.compare)
     price_file = _price_file(options, execution)
-    venue = open_venue(execution, _quotes(price_file, execution, options))
+    venue = replay_venue(execution, price_file, options.symbols)
     signals = Input(options.signals, options.symbols, execution, clock)
     try:
         output = ReplayOutput(options.out)
         try:
-            summary, digests = _simulate(execution, clock, venue, signals, output)
+            simulate = _Simulation(options, execution, clock, signals, output)
+            summary, digests = simulate.run(venue, price_file)
             files = [file for file in (price_file, execution.paper.rules_file) if file is not None]
             run = _run_of(options, execution, signals, digests, files)
             comparison = None
@@ -102,25 +100,81 @@ def _replay(
     return summary, comparison
 
 
-def _simulate(
-    execution: Execution, clock: Clock, venue: BacktestVenue, signals: Input, output: ReplayOutput
-) -> tuple[dict[str, object], list[str]]:
-    """The summary of what the signals came to, and the digests of their files."""
-    replay = Replay(execution, venue, output, own_prices=isinstance(venue.quotes, SignalQuotes))
-    progress = Progress(sys.stderr, clock)
-    with ThreadPoolExecutor(1) as thread:
-        # Lines are hashed beside the replay. A database is hashed when it is closed: closing any other
-        # descriptor of it would drop SQLite's locks.
-        hashing = thread.submit(_digests, signals.files) if signals.kind == LINES else None
-        try:
-            replay.run(signals, progress.reached)
-        finally:
-            progress.end()
-        if hashing is None:
-            signals.close()
-            hashing = thread.submit(_digests, signals.files)
-        digests = hashing.result()
-    return replay.tally.summary(venue.positions), digests
+@dataclass(frozen=True, slots=True)
+class _Simulation:
+    """The long part: every signal read, decided, filled and written."""
+
+    options: ReplayOptions
+    execution: Execution
+    clock: Clock
+    signals: Input
+    output: ReplayOutput
+
+    def run(self, venue: BacktestVenue, price_file: Path | None) -> tuple[dict[str, object], list[str]]:
+        """The summary of what the signals came to, and the digests of their files."""
+        signals = self.signals
+        progress = Progress(sys.stderr, self.clock)
+        processes = self._processes()
+        with ThreadPoolExecutor(1) as thread:
+            # Lines are hashed beside the replay. A database is hashed when it is closed: closing any other
+            # descriptor of it would drop SQLite's locks.
+            hashing = thread.submit(_digests, signals.files) if signals.kind == LINES else None
+            try:
+                if processes > 1:
+                    tally, positions = self._beside(processes, price_file, progress)
+                else:
+                    tally, positions = self._here(venue, progress)
+            finally:
+                progress.end()
+            if not tally.signals:
+                raise WholeInputError(_nothing(tally))
+            if hashing is None:
+                signals.close()
+                hashing = thread.submit(_digests, signals.files)
+            digests = hashing.result()
+        return tally.summary(positions), digests
+
+    def _processes(self) -> int:
+        """How many processes are worth it; 1: this one."""
+        signals, asked = self.signals, self.options.processes
+        shares = len(_parts(signals)) if signals.kind == LINES else 1
+        if asked is None:
+            asked = (os.cpu_count() or 1) if signals.total >= SHARED_BYTES_MIN else 1
+        return min(shares, asked)
+
+    def _here(self, venue: BacktestVenue, progress: Progress) -> tuple[Tally, Mapping[str, Position]]:
+        own_prices = isinstance(venue.quotes, SignalQuotes)
+        replay = Replay(self.execution, venue, self.output, own_prices=own_prices)
+        replay.run(self.signals, progress.reached)
+        return replay.tally, venue.positions
+
+    def _beside(
+        self, processes: int, price_file: Path | None, progress: Progress
+    ) -> tuple[Tally, Mapping[str, Position]]:
+        parts, among = _parts(self.signals), len(self.signals.parts)
+        # The longest first: begun last, it would be waited for alone.
+        jobs = [
+            Job(self.execution, self.options.signals, part.symbol, among, price_file, self.options.out)
+            for part in sorted(parts, key=lambda part: -part.total)
+        ]
+        total = self.signals.total
+        outcomes = run_jobs(
+            jobs, processes, self.output.lock, lambda done, records: progress.reached(done, total, records)
+        )
+        join(self.output, [part.symbol for part in parts])
+        return joined(outcomes)
+
+
+def _parts(signals: Input) -> list[Part]:
+    """The symbols of a folder of lines that have any; one alone for a file."""
+    return [part for part in signals.parts if part.files]
+
+
+def _nothing(tally: Tally) -> str:
+    if not tally.malformed:
+        return "the input has no signals of the symbols asked for: see --signals and --symbols"
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(tally.malformed.items()))
+    return f"the input has no signals, its lines are malformed ({reasons}): see --signals"
 
 
 def _price_file(options: ReplayOptions, execution: Execution) -> Path | None:
@@ -128,16 +182,6 @@ def _price_file(options: ReplayOptions, execution: Execution) -> Path | None:
     if options.prices is not None:
         return options.prices
     return execution.paper.price_file if execution.paper.prices is PriceSource.FILE else None
-
-
-def _quotes(path: Path | None, execution: Execution, options: ReplayOptions) -> QuoteSource:
-    if path is None:
-        return SignalQuotes(execution.paper.fallback_price or FIXED_PRICE)
-    quotes = FileQuotes(path, symbols=options.symbols, max_age_ms=execution.order.price_max_age_ms)
-    refusal = quotes.load()
-    if isinstance(refusal, StartRefusal):
-        raise _RefusedError(Exit.DATA, refusal.text)
-    return quotes
 
 
 def _digests(files: Sequence[InputFile]) -> list[str]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from config.seams import SystemClock
 from config.settings import Execution
 from streams.signal import Place, Signal
-from worker.replay_input import Item, merged
+from worker.replay_input import Item, merged_items
 from worker.replay_progress import Progress
 from worker.replay_run import ReplayOptions, run_replay
 
@@ -178,7 +178,7 @@ def test_streams_are_merged_by_time_then_symbol_then_place(times: list[list[list
                 streams[-1][-1].append(item)
                 wanted.append((latest, stream, number, item))
 
-    found = [item for burst in merged([iter(stream) for stream in streams]) for item in burst]
+    found = [item for burst in merged_items([iter(stream) for stream in streams]) for item in burst]
 
     assert found == [item for *_, item in sorted(wanted, key=lambda each: each[:3])]
 

@@ -256,6 +256,8 @@ def _csv_rows(first: tuple[int, bytes], lines: Iterator[tuple[int, bytes]]) -> I
     if missing:
         raise _LineError(first[0], f"is no header with {_WANTED}")
     places = [(index, name) for index, name in enumerate(names) if name in _NAMES]
+    if len(places) > len({name for _, name in places}):
+        raise _LineError(first[0], f"names a column twice, must have {_WANTED} once each")
     for number, line in lines:
         fields = _fields(number, line)
         if len(fields) != len(names):
@@ -273,6 +275,9 @@ def _fields(number: int, line: bytes) -> list[str]:
 def _csv_row(number: int, given: dict[str, str]) -> _Row:
     price, bid, ask = (given.get(name) for name in ("price", "bid", "ask"))
     try:
+        if "_" in "".join(given.values()):
+            # Python would read it as a number all the same.
+            raise ValueError
         return _Row(
             int(given["ts_ms"]), given["symbol"], *(Decimal(x) if x else None for x in (price, bid, ask))
         )

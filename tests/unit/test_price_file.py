@@ -141,6 +141,8 @@ def test_one_line_that_cannot_be_meant_refuses_the_file_by_its_number(
         ("", "has no price, must have lines with"),
         ("ts_ms,symbol,price\n", "has no price, must have lines with"),
         ("time,symbol,price\n1,2,3\n", "line 1 is no header with ts_ms, symbol and price"),
+        ("ts_ms,symbol,price,price\n1,2,3,4\n", "line 1 names a column twice, must have ts_ms, symbol"),
+        (f"ts_ms,symbol,price\n{T},BTCUSDT,6_0\n", "line 2 has ts_ms '1763225940000', symbol 'BTCUSDT'"),
         ("ts_ms,symbol,bid\n1,2,3\n", "line 1 is no header"),
         (f"ts_ms,symbol,price\n{T},BTCUSDT\n", "line 2 has 2 fields, must have 3 as the header"),
         (f"ts_ms,symbol,price\n{T},BTCUSDT,abc\n", "line 2 has ts_ms '1763225940000', symbol 'BTCUSDT'"),

@@ -6,6 +6,7 @@ factors, so that nothing compounds; and it moves in steps that have to last, so 
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Literal
 
 import msgspec
@@ -18,6 +19,9 @@ BUCKETS = 60
 
 # So many windows in a row have too few signals before what the last judged one said is dropped.
 THIN_WINDOWS = 3
+
+# So many standard deviations of a share are taken for chance.
+DEVIATIONS = 3.5
 
 # Rounding must not keep a step of exactly step_share from being one.
 _ROUNDING = 1e-9
@@ -47,8 +51,6 @@ class Throttle:
         # Which way the rate is about to move (1 up, -1 down, 0 neither), and since when.
         self._direction = 0
         self._since_s = 0.0
-        # Which way it moved last.
-        self._moved = 0
 
     def note(self, now_s: float, eligible: int, denied: int) -> None:
         """Signals that were read at `now_s`: so many became orders, so many more were denied."""
@@ -64,8 +66,8 @@ class Throttle:
     def rate(self, base_qps: float, now_s: float, *, quiet: bool) -> float:
         """The rate in force, in orders per second; to be asked about once a second.
 
-        It moves to `target` when that lies at least step_share of the base away, on the same side for
-        hold_ms. The last few per cent to either end of the denial factor need no such distance, or they would
+        It moves to `target` when that lies at least step_share of the base away, and farther than chance
+        would move it, on the same side for hold_ms. The last few per cent to either end of the denial factor need no such distance, or they would
         stay lost. Another base (the strategy switched) counts at once.
         """
         asked = self._asked(base_qps, now_s, quiet=quiet)
@@ -114,17 +116,31 @@ class Throttle:
         return 1.0 - (1.0 - self._rules.denied_factor) * (share - low) / (high - low)
 
     def _direction_of(self, asked: _Asked, taken: _Asked, base_qps: float) -> int:
-        """Which way the rate is to move, 0 when it stays.
-
-        Turning round needs twice the step: a share of some sixty signals moves by a step of chance alone.
-        """
+        """Which way the rate is to move, 0 when it stays."""
         change = asked.qps - taken.qps
         direction = (change > _ROUNDING * base_qps) - (change < -_ROUNDING * base_qps)
-        steps = 2 if direction == -self._moved else 1
+        if self._may_be_chance(asked, taken):
+            return 0
         is_end = asked.denied_factor in (1.0, self._rules.denied_factor)
-        if not is_end and abs(change) < (steps * self._rules.step_share - _ROUNDING) * base_qps:
+        if not is_end and abs(change) < (self._rules.step_share - _ROUNDING) * base_qps:
             return 0
         return direction
+
+    def _may_be_chance(self, asked: _Asked, taken: _Asked) -> bool:
+        """Whether the share that the factor in force stands for could show itself as this one, too.
+
+        A share of some sixty signals moves by a step of chance alone; the more signals, the less it does.
+        """
+        if asked.quiet_factor != taken.quiet_factor or asked.signals < self._rules.signals_min:
+            return False
+        # One more of each kind than were seen: nothing is certain after a few signals.
+        share = (asked.denied_share * asked.signals + 1) / (asked.signals + 2)
+        spread = DEVIATIONS * sqrt(share * (1.0 - share) / asked.signals)
+        return (
+            self._denied_factor(min(1.0, share + spread))
+            <= taken.denied_factor
+            <= self._denied_factor(max(0.0, share - spread))
+        )
 
     def _hold_s(self, asked: _Asked, taken: _Asked) -> float:
         """How long a change has to last: several windows where signals only became too few to judge.
@@ -136,7 +152,7 @@ class Throttle:
 
     def _take(self, asked: _Asked) -> float:
         self._taken = asked
-        self._moved, self._direction = self._direction, 0
+        self._direction = 0
         return asked.qps
 
     def _advance(self, now_s: float) -> None:

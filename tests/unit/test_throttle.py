@@ -175,19 +175,19 @@ def test_a_small_change_is_none_but_the_last_step_to_the_full_rate_is_taken() ->
     assert one.rate(BASE, START_S + 36, quiet=False) == 10.0
 
 
-def test_turning_round_needs_twice_the_step() -> None:
+def test_what_may_be_chance_moves_nothing() -> None:
     one = noted(60, 100)
     one.rate(BASE, START_S, quiet=False)
-    one.note(START_S + 30, 65, 0)  # 36 %: asks for 7.95, a turn of more than two steps
+    one.note(START_S + 30, 65, 0)  # 36 % of 165, and 60 % are no chance any more
     one.rate(BASE, START_S + 30, quiet=False)
     assert one.rate(BASE, START_S + 35, quiet=False) == pytest.approx(7.955, abs=0.001)
 
-    one.note(START_S + 36, 0, 20)  # 43 %: asks for 7.1
+    one.note(START_S + 36, 0, 20)  # 43 % of 185 may still be 36 %
     one.rate(BASE, START_S + 36, quiet=False)
     one.rate(BASE, START_S + 45, quiet=False)
     assert one.rate(BASE, START_S + 50, quiet=False) == pytest.approx(7.955, abs=0.001)
 
-    one.note(START_S + 51, 0, 40)  # 53 %: asks for 5.8
+    one.note(START_S + 51, 0, 40)  # 53 % of 225 is not
     one.rate(BASE, START_S + 51, quiet=False)
     assert one.rate(BASE, START_S + 56, quiet=False) == pytest.approx(5.833, abs=0.001)
 
@@ -237,6 +237,17 @@ def test_noise_about_a_share_mark_moves_the_rate_a_few_times_an_hour_at_most(
     rates = play(throttle(), lambda _: share, seconds=3_600, per_s=per_s, seed=seed)
 
     assert changes_in(rates) <= 8
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("per_s", [20 / 60, 1, 3])
+@pytest.mark.parametrize("share", [0.3, 0.4, 0.5])
+def test_a_steady_share_of_few_signals_moves_the_rate_every_few_minutes_at_most(
+    share: float, per_s: float, seed: int
+) -> None:
+    rates = play(throttle(), lambda _: share, seconds=3_600, per_s=per_s, seed=seed)
+
+    assert changes_in(rates) <= 12
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -66,9 +66,9 @@ class Throttle:
     def rate(self, base_qps: float, now_s: float, *, quiet: bool) -> float:
         """The rate in force, in orders per second; to be asked about once a second.
 
-        It moves to `target` when that lies at least step_share of the base away, and farther than chance
-        would move it, on the same side for hold_ms. The last few per cent to either end of the denial factor need no such distance, or they would
-        stay lost. Another base (the strategy switched) counts at once.
+        It moves to `target` when that lies at least step_share of the base away, farther than chance would
+        move it, and on the same side for hold_ms. The last few per cent to either end of the denial factor
+        need no such distance, or they would stay lost. Another base (the strategy switched) counts at once.
         """
         asked = self._asked(base_qps, now_s, quiet=quiet)
         if self._taken is None or base_qps != self._base_qps:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,9 @@ def _unfolded(leaf: Leaf, value: object, environ: Mapping[str, str]) -> object:
         return [part.strip() for part in value.split(",") if part.strip()]
     if leaf.kind is Path and isinstance(value, str) and (value == "~" or value.startswith("~/")):
         return environ.get("HOME", "~") + value[1:]
+    if value is False and isinstance(leaf.kind, type) and issubclass(leaf.kind, StrEnum):
+        # YAML reads a bare off as false.
+        return "off" if "off" in list(leaf.kind) else value
     return value
 
 

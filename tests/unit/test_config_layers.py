@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.load import Loaded, load_settings
-from config.settings import Mode, SinkKind
+from config.settings import ExecLog, Mode, SinkKind
 
 
 def load(
@@ -160,3 +160,8 @@ def test_a_variable_that_nearly_has_our_name_is_pointed_out() -> None:
         "environment variable V13_BROKER_REST_ULR is not read here, V13_BROKER_REST_URL was meant?",
         "environment variable V13_SYMBOL is not read here, V13_SYMBOLS was meant?",
     ]
+
+
+@pytest.mark.parametrize("word", ["off", "Off", "'off'"])
+def test_a_word_that_yaml_reads_as_false_is_meant_as_the_word(word: str, tmp_path: Path) -> None:
+    assert load(tmp_path, f"execution:\n  execlog: {word}\n").settings.execution.execlog is ExecLog.OFF

@@ -114,8 +114,13 @@ class JournalFile:
         With `symbol`, what is about others may be left out.
         """
         own = b'"symbol":"%s"' % (symbol or "").encode()
+        left = self._end
         with self.path.open("rb") as file:
             for number, line in enumerate(file, start=1):
+                left -= len(line)
+                if left < 0:
+                    # What is beyond was never told, and could not be taken back yet.
+                    return
                 # To look at a line costs a twentieth of reading it; each symbol asks at a start.
                 if symbol is not None and line.startswith(_PLACED) and own not in line and _SYMBOL in line:
                     continue

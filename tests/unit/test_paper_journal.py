@@ -265,3 +265,21 @@ def test_a_disk_that_takes_nothing_back_leaves_a_doubt_until_it_does(
 
     assert journal.is_clean()
     assert list(journal.read_again()) == facts[:1]
+
+
+def test_what_could_not_be_taken_back_yet_is_not_read_again(
+    journal: JournalFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk fails")
+
+    facts = an_evening()
+    journal.append(facts[:3])
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", fails)
+        patch.setattr(os, "ftruncate", fails)
+        with pytest.raises(JournalWriteError) as failed:
+            journal.append(facts[3:])
+
+        assert not failed.value.certain
+        assert list(journal.read_again()) == facts[:3]

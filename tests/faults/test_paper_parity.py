@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 from crash.command import crash_command
-from paper_parity.run import percentile
+from paper_parity.figures import percentile
 
 
 def test_a_batch_is_filled_on_paper_at_the_prices_of_the_exchange() -> None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from paper_parity.batch import Executed, Walk, batch, execute
+from paper_parity.figures import percentile
 
 from adapters.exchange.terms import FUTURES_RULES
 
@@ -44,11 +45,6 @@ def differences(paper: dict[str, Executed], exchange: dict[str, Executed]) -> li
         for name, one in paper.items()
         if name in exchange and one.state == exchange[name].state == "filled"
     )
-
-
-def percentile(ascending: list[Decimal], percent: int) -> Decimal:
-    """The smallest value that so many percent do not exceed."""
-    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)]
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ class _Lane:
         # Orders that rest in the book, by the id that the venue has them under.
         self.working: dict[str, tuple[Signal, Side, int]] = {}
         self.fates: dict[tuple[Side, str | None], Pieces] = {}
-        self._derived: set[int] = set()
+        self._derived: set[bytes] = set()
         self._given: dict[str, int] = {}
         self._reused: set[tuple[str, int]] = set()
 
@@ -51,7 +51,7 @@ class _Lane:
         """
         if signal.id_given:
             return self._first_look_at_given(signal.signal_id, signal.ts_ms)
-        key = int(signal.signal_id, 16)
+        key = bytes.fromhex(signal.signal_id)
         if key in self._derived or self._given.get(signal.signal_id) == signal.ts_ms:
             return False
         self._derived.add(key)
@@ -59,13 +59,18 @@ class _Lane:
 
     def settle(self) -> None:
         """Count what the fates were used for, and forget them."""
-        tally = self.tally
+        tally, orders = self.tally, 0
         for pieces in self.fates.values():
             count = pieces.fate.settle()
-            tally.orders += count
-            tally.filled += count
-            tally.intended += pieces.intended * count
-            tally.lost += pieces.lost * count
+            orders += count
+            if count == 1:
+                tally.intended += pieces.intended
+                tally.lost += pieces.lost
+            else:
+                tally.intended += pieces.intended * count
+                tally.lost += pieces.lost * count
+        tally.orders += orders
+        tally.filled += orders
         self.fates.clear()
 
     def _first_look_at_given(self, signal_id: str, ts_ms: int) -> bool | None:
@@ -73,7 +78,7 @@ class _Lane:
         if first_ms is None:
             self._given[signal_id] = ts_ms
             # A producer may give the very id that its lines without one had.
-            return not (_DERIVED(signal_id) and int(signal_id, 16) in self._derived)
+            return not (_DERIVED(signal_id) and bytes.fromhex(signal_id) in self._derived)
         if first_ms == ts_ms or (signal_id, ts_ms) in self._reused:
             return False
         self._reused.add((signal_id, ts_ms))

@@ -58,15 +58,13 @@ class ReplayLines:
 
     def execution(self, symbol: str, at_ms: int, line: str) -> None:
         """One execution has its outcome."""
-        hours = self._lines.get(symbol)
-        if hours is None:
-            hours = self._lines[symbol] = {}
-            self._count_max = max(LINES_MAX, LINES_MAX_A_SYMBOL * len(self._lines))
         hour = at_ms // HOUR_MS
-        lines = hours.get(hour)
-        if lines is None:
-            lines = hours[hour] = []
-        lines.append(line)
+        # Nearly always there.
+        try:
+            self._lines[symbol][hour].append(line)
+        except KeyError:
+            self._lines.setdefault(symbol, {})[hour] = [line]
+            self._count_max = max(LINES_MAX, LINES_MAX_A_SYMBOL * len(self._lines))
         self._count += 1
         if self._count >= self._count_max:
             self.flush()

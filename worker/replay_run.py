@@ -32,7 +32,7 @@ from worker.replay_venue import FIXED_PRICE, replay_venue
 from worker.version import VERSION
 
 # Below this a process costs more than it saves: it takes a third of a second to begin.
-SHARED_BYTES_MIN = 32 * 2**20
+SHARED_BYTES_MIN = 64 * 2**20
 _DIGEST_BYTES = 2**20
 _BUSINESS = ("long_score_threshold", "short_score_threshold", "order_size_usd")
 

@@ -109,7 +109,7 @@ class JournalFile:
         self._given_up = True
 
     def read_again(self, symbol: str | None = None) -> Iterator[Fact]:
-        """All that is in it, oldest first; nothing may be written meanwhile.
+        """All that is in it at this moment, oldest first; may be written meanwhile.
 
         With `symbol`, what is about others may be left out.
         """

@@ -50,6 +50,7 @@ class Venue:
         self._journal: JournalFile | None = None
         self._opening: JournalFile | None = None
         self._turn = asyncio.Lock()
+        self._reading = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()
 
     def open(self) -> None:
@@ -185,8 +186,11 @@ class Venue:
 
     async def _past_of(self, symbol: str, since_ms: int) -> Sequence[PastOrder]:
         async with self._turn:
-            if self._journal is not None and self.sim.has_forgotten:
-                return await asyncio.to_thread(_read_past, self._journal, symbol, since_ms)
+            journal = self._journal if self.sim.has_forgotten else None
+        if journal is not None:
+            # One symbol after the other, and not in the turn of the orders: it may take seconds.
+            async with self._reading:
+                return await asyncio.to_thread(_read_past, journal, symbol, since_ms)
         return [known.past() for known in await self._orders_of(symbol, since_ms)]
 
     async def close(self) -> None:

@@ -19,7 +19,7 @@ from rig.rows import rows
 from rig.venue import Memory, settings_of
 from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
-from adapters.contract import StartRefusal
+from adapters.contract import Accepted, StartRefusal
 from adapters.paper.connect import open_paper
 from adapters.paper.facts import Fact
 from adapters.paper.journal_file import JournalFile
@@ -80,7 +80,7 @@ async def test_a_start_that_is_given_up_ends_the_reading_of_the_journal(
 
 
 @in_virtual_time
-async def test_a_stop_ends_the_reading_of_what_was_forgotten_in_memory(
+async def test_reading_what_was_forgotten_holds_up_no_order_and_ends_with_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reading, go_on, seen = threading.Event(), threading.Event(), []
@@ -99,10 +99,12 @@ async def test_a_stop_ends_the_reading_of_what_was_forgotten_in_memory(
             await one.submit(one.prepared(wanted(number)))
         asking = asyncio.create_task(one.adapter.past_orders("BTCUSDT", 0))
         await asyncio.to_thread(reading.wait, 10)
+        assert isinstance(await one.submit(one.prepared(wanted(9))), Accepted)
         asking.cancel()
         closing = asyncio.create_task(one.adapter.close())
         # Virtual time stands still for as long as a thread works.
-        await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
         go_on.set()
         await asyncio.wait_for(closing, 10)
 

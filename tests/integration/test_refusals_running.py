@@ -169,7 +169,7 @@ def test_a_clock_that_jumps_while_it_runs_is_followed(exchange: PracticeExchange
         output, "--mode", "testnet", "--symbols", "BTCUSDT", **at_work(output, exchange)
     ) as worker:
         worker.wait_for("worker_ready")
-        # Ahead of ours: behind it, a worker that notices before the signal comes rightly calls that from_future.
+        # Ahead of ours: where it is behind and is noticed before the signal comes, that is from_future.
         exchange.faults({"kind": "clock_skew", "delay_ms": 30_000})
 
         traded(worker, exchange, 0)

@@ -26,7 +26,7 @@ def say(line: str) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="compare a worker's orders with those of its shadow")
-    parser.add_argument("--short", action="store_true", help="what `make test` runs, on both main sides")
+    parser.add_argument("--short", action="store_true", help="some sixty orders, on both main sides")
     return parser.parse_args()
 
 

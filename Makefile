@@ -99,6 +99,10 @@ paper-parity: $(INSTALLED) ## 1 000 signals on paper and on the exchange in the 
 crash-points: $(INSTALLED) ## end a worker in virtual time at 20 000 points, two at a time: nothing lost, nothing doubled (15 to 20 minutes)
 	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 20000 --whole --processes 2 --seed $(CRASH_SEED)
 
+.PHONY: crash-points-short
+crash-points-short: $(INSTALLED) ## the first 6 000 of them, as in CI
+	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m crash.run --points 6000 --whole --processes 2 --seed $(CRASH_SEED)
+
 .PHONY: interop
 interop: $(INSTALLED) ## foreign clients trade on the practice exchange, and its journal judges what they believe
 	$(BIN)/python tests/interop/run.py

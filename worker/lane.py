@@ -88,7 +88,7 @@ class Lane:
                 await self._work(batch)
                 continue
             await self._dispatch.settle()
-            await self._past.look_again(self._patience)
+            await self._look_again()
             await self._past.read_to_the_end()
             if self._floor.once:
                 break
@@ -141,7 +141,15 @@ class Lane:
             taken.wait.until_ms, least_s=VENUE_WAIT_S_MIN, most_s=VENUE_WAIT_S_MAX
         )
         if taken.wait.code == NEW_STORE:
-            await self._past.look_again(self._patience)
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """An order that the venue shows only now was in its position already when that was taken."""
+        known = set(self._past.orders)
+        await self._past.look_again(self._patience)
+        past = self._past.orders
+        if past.keys() - known and not self._patience.stopping():
+            await refresh_baseline(self.symbol, self._floor, self._patience, past.values())
 
     def _take(self, records: Sequence[Record], start: int) -> Taken:
         """Plan from `start` on, up to the first order that may not leave now."""

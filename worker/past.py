@@ -22,6 +22,8 @@ NEW_STORE = "new_store"
 NAMED_MAX = 3
 ASK_AGAIN_S_MIN = 0.05
 ASK_AGAIN_S_MAX = 30.0
+# A reason that stays the same is told again this often.
+TOLD_AGAIN_MS = 60_000
 
 
 class Past:
@@ -61,6 +63,7 @@ class Past:
         if floor.adapter.batch_max > 1:
             return
         since_ms = floor.clock.wall_ms() - floor.history_ms
+        told: tuple[str, int] | None = None
         while not patience.stopping():
             asked_ms = floor.clock.wall_ms()
             found = await floor.adapter.past_orders(self._symbol, since_ms)
@@ -74,7 +77,9 @@ class Past:
                 if asked_ms >= self._fresh_ms + floor.unseen_ms:
                     self._fresh_ms = 0
                 return
-            floor.report.waits_for_past(self._symbol, found.why)
+            if told is None or found.why != told[0] or asked_ms >= told[1] + TOLD_AGAIN_MS:
+                told = (found.why, asked_ms)
+                floor.report.waits_for_past(self._symbol, found.why)
             await patience.sleep_until(found.until_ms, least_s=ASK_AGAIN_S_MIN, most_s=ASK_AGAIN_S_MAX)
 
     async def _sort(self, found: Sequence[PastOrder]) -> None:

@@ -127,6 +127,7 @@ class Client:
         self._query_wait_s_max = query_wait_s_max
         self._clock_age_s_max = clock_age_s_max
         self._clock_doubtful = False
+        self._on_clock_doubt: Callable[[], None] | None = None
         self._in_flight = 0
         self._subscription = 0
 
@@ -139,6 +140,10 @@ class Client:
     def clock_doubtful(self) -> bool:
         """The exchange refused a time stamp since the last full round of samples: `sync_clock` is urgent."""
         return self._clock_doubtful
+
+    def when_clock_is_doubtful(self, act: Callable[[], None]) -> None:
+        """Have `act` called for each refused time stamp, whatever request carried it."""
+        self._on_clock_doubt = act
 
     @property
     def margin_ms(self) -> int:
@@ -309,6 +314,8 @@ class Client:
         code, text = (error.code, error.msg) if error is not None else (None, "")
         if code in _CLOCK_CODES:
             self._clock_doubtful = True
+            if self._on_clock_doubt is not None:
+                self._on_clock_doubt()
         if reply.status in _STOP_STATUSES or code in _STOP_CODES:
             before_ms = self.budget.deadline_ms
             until_ms = parse_deadline(reply.status, reply.headers, text, now_ms)

@@ -61,6 +61,7 @@ class Upkeep:
         self._clock_due = asyncio.Event()
         self._rules_due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        client.when_clock_is_doubtful(self.clock_is_due)
 
     def start(
         self, keep_deadline: Callable[[int], Awaitable[None]], *more: Coroutine[Any, Any, None]

@@ -13,6 +13,20 @@ from adapters.exchange.terms import FUTURES_RULES, SPOT_RULES
 
 
 @in_virtual_time
+async def test_a_question_that_the_venue_refuses_for_its_time_stamp_has_the_clock_read_as_well() -> None:
+    async with venue() as v:
+        now_ms = v.clock.wall_ms()
+        v.plan(FaultRule(kind="clock_skew", endpoint="any", delay_ms=30_000, from_ms=now_ms))
+
+        first = await v.adapter.past_orders("BTCUSDT", now_ms - 1_000)
+        await v.clock.sleep(2)
+
+        assert isinstance(first, NotYet)
+        assert "-1021" in first.why
+        assert await v.adapter.past_orders("BTCUSDT", now_ms - 1_000) == []
+
+
+@in_virtual_time
 async def test_a_clock_that_the_venue_refuses_is_read_again_and_then_the_order_leaves() -> None:
     async with venue() as v:
         order = v.prepared(1)

@@ -13,6 +13,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from config.node import Node
+
 
 class Mode(StrEnum):
     """Where orders go."""
@@ -34,12 +36,6 @@ class SinkKind(StrEnum):
     JSONL = "jsonl"
     SQLITE = "sqlite"
     AUTO = "auto"
-
-
-class Node(BaseModel):
-    """A strict settings node: unknown keys are errors, values are immutable, inputs stay out of messages."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 Symbol = Annotated[str, StringConstraints(to_upper=True, pattern=r"^[A-Za-z0-9]{2,20}$")]

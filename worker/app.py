@@ -27,13 +27,14 @@ from store.rescue import advice, save_copy
 from store.wal_room import make_room
 from worker.assembly import StartRefusedError, assemble
 from worker.beginning import without_lane
-from worker.daemon import Daemon, WorkerProbe
+from worker.daemon import Daemon
 from worker.exits import Exit
 from worker.http import BindError, bind_socket, serve
 from worker.logs import Log, configure
 from worker.notify import Notifier
 from worker.options import RunOptions
 from worker.parts import EXECUTIONS_FOLDER, Parts, lock_name_of
+from worker.probe import WorkerProbe
 from worker.shadow_start import ShadowParts, shadow_of
 from worker.version import VERSION
 

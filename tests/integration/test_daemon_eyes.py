@@ -16,7 +16,8 @@ from rig.scripted_adapter import ScriptedAdapter
 from rig.virtual_clock import in_virtual_time, virtual_clock
 
 from store.following import READ_S_MAX
-from worker.daemon import HOUSEKEEPING_S, PRUNE_S, SELDOM_S, SILENCE_S_MAX, WorkerProbe
+from worker.daemon import HOUSEKEEPING_S, PRUNE_S, SELDOM_S, SILENCE_S_MAX
+from worker.probe import WorkerProbe
 
 
 @in_virtual_time

@@ -11,7 +11,7 @@ from rig.scripted_adapter import ScriptedAdapter, loses_the_answer
 from rig.virtual_clock import in_virtual_time, until, virtual_clock
 
 from adapters.contract import NotYet
-from worker.daemon import WorkerProbe
+from worker.probe import WorkerProbe
 
 A = "BTCUSDT-0"
 

@@ -11,7 +11,7 @@ import pytest
 # Where statements may stand, besides .sql files. The producer's tables have columns that differ between
 # deployments, so what reads them is put together from the columns that are there.
 STATEMENT_MODULES = {"store/statements.py", "worker/sample_tables.py"}
-PREFIXES = ("streams/sqlite", "streams/original")
+PREFIXES = ("store/statements", "streams/sqlite", "streams/original")
 STATEMENT = re.compile(
     r"^\s*(SELECT\s.+\sFROM|INSERT\s+(OR\s+\w+\s+)?INTO|REPLACE\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|"
     r"CREATE\s+(UNIQUE\s+)?(TABLE|INDEX)|DROP\s+(TABLE|INDEX)|ALTER\s+TABLE)\b",

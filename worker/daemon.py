@@ -20,6 +20,7 @@ from streams.choice import ignored_newer_sources
 from streams.source import Source
 from worker.controls import Controls
 from worker.floor import Floor
+from worker.gauges import Gauges
 from worker.gone_files import GoneFiles
 from worker.lane import Lane
 from worker.logs import Log
@@ -88,6 +89,9 @@ class Daemon:
         self.started_s = started_s
         self._stop = asyncio.Event()
         self._told: dict[str, str | None] = {}
+        self._gauges = Gauges(
+            floor=floor, lanes=lanes, source=source, outputs=projector, metrics=metrics, clock=clock
+        )
 
     @property
     def stopping(self) -> bool:
@@ -201,15 +205,8 @@ class Daemon:
             await self.clock.sleep(HOUSEKEEPING_S)
             pulse.turn()
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
-            self._count_unsettled()
-            self._count_venue()
-            counters = self.source.counters
-            for reason, total in counters.resets.items():
-                self.metrics.source_resets(reason, total)
-            self.metrics.late_beyond_lookback(counters.late_beyond_lookback)
-            self.metrics.set_queue_len(sum(lane.queue_len for lane in self.lanes))
-            self.metrics.set_in_flight(self.floor.report.in_flight)
-            self.metrics.set_projection_lag_s(self._projection_lag_s())
+            self._gauges.look(self.unsettled)
+            self._tell_of_the_venue()
             self._tell("store_trouble", self.floor.writer.trouble)
             self._tell("output_trouble", self.projector.trouble)
             self._tell("strategy_not_followed", None if self.tempo is None else self.tempo.trouble)
@@ -243,23 +240,9 @@ class Daemon:
                 self._log.event("positions_forgotten", count=forgotten)
             self._tell("positions_kept", self._gone_files.trouble)
 
-    def _projection_lag_s(self) -> float:
-        since_ms = self.projector.behind_since_ms
-        return 0.0 if since_ms is None else max(0.0, (self.clock.wall_ms() - since_ms) / 1000)
-
-    def _count_unsettled(self) -> None:
-        doubtful = [row for row in self.unsettled if row[1] in (State.UNKNOWN, State.QUARANTINED)]
-        oldest_ms = min((row[3] for row in self.unsettled), default=None)
-        age_s = 0.0 if oldest_ms is None else max(0.0, (self.clock.wall_ms() - oldest_ms) / 1000)
-        quarantined = sum(row[2] for row in doubtful if row[1] is State.QUARANTINED)
-        self.metrics.set_unknown(sum(row[2] for row in doubtful), age_s, quarantined=quarantined)
-
-    def _count_venue(self) -> None:
-        adapter, halts = self.floor.adapter, self.floor.halts.in_force()
-        self.metrics.set_venue(weight_used=adapter.weight_used, clock_offset_s=adapter.clock_offset_ms / 1000)
-        self.metrics.set_halts(len(halts))
-        self._tell("user_stream_missing", adapter.stream_missing)
-        told = "; ".join(f"{halt.scope or 'everything'}: {halt.why}" for halt in halts)
+    def _tell_of_the_venue(self) -> None:
+        self._tell("user_stream_missing", self.floor.adapter.stream_missing)
+        told = "; ".join(f"{halt.scope or 'everything'}: {halt.why}" for halt in self.floor.halts.in_force())
         self._tell("halted", told or None)
 
     def _tell(self, what: str, sentence: str | None) -> None:

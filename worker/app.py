@@ -33,6 +33,7 @@ from worker.http import BindError, bind_socket, serve
 from worker.logs import Log, configure
 from worker.notify import Notifier
 from worker.options import RunOptions
+from worker.page.sights import Sights
 from worker.parts import EXECUTIONS_FOLDER, Parts, lock_name_of
 from worker.probe import WorkerProbe
 from worker.shadow_start import ShadowParts, shadow_of
@@ -247,7 +248,8 @@ def _announce(parts: Parts, daemon: Daemon) -> None:
 async def _serve(parts: Parts, daemon: Daemon) -> None:
     """Serve for as long as the worker lives."""
     assert parts.sock is not None
-    server = await serve(parts.sock, metrics=daemon.metrics, probe=WorkerProbe(daemon))
+    sights = Sights(parts.execution.output_dir, parts.clock)
+    server = await serve(parts.sock, metrics=daemon.metrics, probe=WorkerProbe(daemon), sights=sights)
     try:
         await asyncio.Event().wait()
     finally:

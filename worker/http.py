@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from worker.metrics import Metrics
+from worker.page.sights import Sights
 
 # Prometheus, a probe and a few people; what exceeds it is refused.
 CONNECTIONS_MAX = 64
@@ -85,10 +86,12 @@ def bind_socket(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(sock: socket.socket, *, metrics: Metrics, probe: Probe) -> Server:
-    """Answer on `sock`, which the server owns from now on."""
+async def serve(
+    sock: socket.socket, *, metrics: Metrics, probe: Probe, sights: Sights | None = None
+) -> Server:
+    """Answer on `sock`, which the server owns from now on; `sights`: what its page looks at."""
     endpoints = await asyncio.to_thread(importlib.import_module, "worker.http_endpoints")
-    server: Server = await endpoints.start(sock, metrics, probe)
+    server: Server = await endpoints.start(sock, metrics, probe, sights)
     return server
 
 

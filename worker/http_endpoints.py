@@ -1,4 +1,4 @@
-"""The status server: /metrics, /healthz, /readyz and /status, read only.
+"""The status server: the page, /metrics, /healthz, /readyz and /status, read only.
 
 One request per connection, a few seconds per connection, a bounded number of connections: whoever
 opens many or speaks slowly costs the worker nothing. On loopback the Host header must name loopback,
@@ -17,6 +17,9 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from worker.http import CONNECTIONS_MAX, Probe
 from worker.metrics import Metrics
+from worker.page.answers import PATHS as PAGE_PATHS
+from worker.page.answers import Page
+from worker.page.sights import Sights
 
 # From connecting to the last byte of the answer.
 CONNECTION_S_MAX = 10.0
@@ -37,8 +40,9 @@ REFUSAL = (
 class Endpoints:
     """What is answered."""
 
-    def __init__(self, metrics: Metrics, probe: Probe, *, loopback: bool) -> None:
+    def __init__(self, metrics: Metrics, probe: Probe, page: Page, *, loopback: bool) -> None:
         self._probe = probe
+        self._page = page
         self._loopback = loopback
         self._metrics = make_aiohttp_handler(metrics.registry)
 
@@ -56,6 +60,8 @@ class Endpoints:
             response = _text(405, "only GET and HEAD are answered")
             response.headers["Allow"] = "GET, HEAD"
             return response
+        if request.path in PAGE_PATHS:
+            return await self._page.answer(request)
         match request.path:
             case "/metrics":
                 # The library's handler wants the routed kind of request and uses what all kinds have.
@@ -67,7 +73,7 @@ class Endpoints:
             case "/status":
                 return _json(self._probe.status())
             case _:
-                return _text(404, "there are /metrics, /healthz, /readyz and /status")
+                return _text(404, "there are /, /metrics, /healthz, /readyz and /status")
 
 
 def names_loopback(hosts: list[str]) -> bool:
@@ -158,10 +164,12 @@ class RunningServer:
         await self._listener.wait_closed()
 
 
-async def start(sock: socket.socket, metrics: Metrics, probe: Probe) -> RunningServer:
+async def start(
+    sock: socket.socket, metrics: Metrics, probe: Probe, sights: Sights | None = None
+) -> RunningServer:
     """Answer on `sock`."""
     host, port = sock.getsockname()[:2]
-    endpoints = Endpoints(metrics, probe, loopback=ip_address(host).is_loopback)
+    endpoints = Endpoints(metrics, probe, Page(probe, sights), loopback=ip_address(host).is_loopback)
     server = web.Server(endpoints.answer)
     connections: set[_Connection] = set()
     listener = await asyncio.get_running_loop().create_server(

@@ -105,7 +105,7 @@ async def test_the_status_is_json_whatever_it_holds(server: Server, worker: Work
 
 
 async def test_unknown_paths_and_methods_are_refused_with_what_there_is(server: Server) -> None:
-    assert await get(server, "/") == (404, b"there are /metrics, /healthz, /readyz and /status\n")
+    assert await get(server, "/x") == (404, b"there are /, /metrics, /healthz, /readyz and /status\n")
     assert (await get(server, "/status/../metrics"))[0] == 404
     for method in ("POST", "PUT", "DELETE", "OPTIONS", "TRACE"):
         assert (await get(server, "/status", method))[0] == 405

@@ -1,0 +1,1 @@
+"""The page for people at `/`: what a running worker does, in one look."""

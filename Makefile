@@ -15,6 +15,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUTPUT := ./runtime
 # The first seed of the crash points: what passed here has to pass again. Another one: make crash-points CRASH_SEED=7
 CRASH_SEED ?= 1075096
+# How long a soak takes, in minutes.
+MINUTES ?= 60
 
 # The stamp holds the folder it was made for: a copied or moved tree would import the code it came from.
 ifneq ($(shell cat $(INSTALLED) 2>/dev/null),$(CURDIR))
@@ -94,6 +96,14 @@ drill-shadow: $(INSTALLED) ## 1 000 orders and their copies on a healthy venue, 
 .PHONY: paper-parity
 paper-parity: $(INSTALLED) ## 1 000 signals on paper and on the exchange in the box: fill prices within a tick
 	PYTHONPATH=tests/faults:tests/integration $(BIN)/python -m paper_parity.run --signals 1000
+
+.PHONY: soak
+soak: $(INSTALLED) ## an hour of steady work on the practice exchange, watched and judged: make soak MINUTES=60 (writes docs/soak.md)
+	PYTHONPATH=tests/faults $(BIN)/python -m soak.run --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) --page
+
+.PHONY: soak-short
+soak-short: $(INSTALLED) ## two minutes of it, without the slope of the memory
+	PYTHONPATH=tests/faults $(BIN)/python -m soak.run --minutes 2
 
 .PHONY: crash-points
 crash-points: $(INSTALLED) ## end a worker in virtual time at 20 000 points, two at a time: nothing lost, nothing doubled (15 to 20 minutes)

@@ -152,8 +152,8 @@ def main() -> int:
     found = [*objections(samples, with_slope=long), *verdict.complaints]
     found += [f"the worker ended with {code}"] if code else []
     say(
-        f"signals {verdict.signals}, rows {verdict.rows}, lines {verdict.lines}, "
-        f"eligible {verdict.eligible}, accepted {verdict.accepted}, doubled {verdict.doubled}, lost {verdict.lost}"
+        f"signals {verdict.signals}, rows {verdict.rows}, lines {verdict.lines}, eligible "
+        f"{verdict.eligible}, accepted {verdict.accepted}, doubled {verdict.doubled}, lost {verdict.lost}"
     )
     if options.page:
         minutes, seed, name = options.minutes, options.seed, DRAWING.name

@@ -7,29 +7,20 @@ line, which every user of the host can read. No sentence of this module contains
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from config.secret_file import CREDENTIALS_DIRECTORY, Kind, SecretFileError, read_secret
 from config.settings import Broker
-
-CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
-
-# An API key has 64 characters and a private key in PEM some 120; a larger file is another file.
-CREDENTIAL_BYTES_MAX = 8_192
 
 _PEM_BEGIN = "-----BEGIN "
 _PEM_PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----"
 # What may stand in a header or under an HMAC: no space, no control character, no quote.
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_.:~-]{1,512}")
-
-Kind = Literal["permission", "configuration"]
 
 
 class CredentialsError(Exception):
@@ -150,62 +141,10 @@ def _from_environment(broker: Broker, environ: Mapping[str, str]) -> tuple[_Foun
 
 
 def _read(path: Path, where: str, *, owners: tuple[int, ...], forbidden: int) -> str:
-    """The text of a file that only its owner can read; what is checked is the file that was opened."""
     try:
-        # Not blocking, so that a pipe in the file's place cannot hold the start.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise _cannot_open(where, error) from None
-    try:
-        _check_rights(os.fstat(descriptor), where, owners, forbidden)
-        data = os.read(descriptor, CREDENTIAL_BYTES_MAX + 1)
-    except OSError as error:
-        raise CredentialsError(
-            f"{where} cannot be read ({os.strerror(error.errno or 0)}): check it"
-        ) from None
-    finally:
-        os.close(descriptor)
-    if len(data) > CREDENTIAL_BYTES_MAX:
-        raise CredentialsError(
-            f"{where} has more than {CREDENTIAL_BYTES_MAX} bytes, must hold one credential and nothing else"
-        )
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise CredentialsError(f"{where} is no text, must hold one credential and nothing else") from None
-
-
-def _cannot_open(where: str, error: OSError | ValueError) -> CredentialsError:
-    number = error.errno if isinstance(error, OSError) else None
-    match number:
-        case errno.ELOOP:
-            return CredentialsError(f"{where} is a symbolic link: name the file itself", "permission")
-        case errno.ENOENT | errno.ENOTDIR:
-            return CredentialsError(
-                f"{where} does not exist: create it with mode 0600, or remove the setting"
-            )
-        case errno.EACCES | errno.EPERM:
-            return CredentialsError(
-                f"{where} may not be read by this user: give it to this user", "permission"
-            )
-    return CredentialsError(f"{where} cannot be opened ({os.strerror(number or errno.EINVAL)}): check it")
-
-
-def _check_rights(status: os.stat_result, where: str, owners: tuple[int, ...], forbidden: int) -> None:
-    mode = stat.S_IMODE(status.st_mode)
-    if not stat.S_ISREG(status.st_mode):
-        raise CredentialsError(f"{where} is no regular file: name a file", "permission")
-    if status.st_uid not in owners:
-        raise CredentialsError(
-            f"{where} belongs to user {status.st_uid}, must belong to user {owners[0]}, who runs this: "
-            "chown it",
-            "permission",
-        )
-    if mode & forbidden:
-        raise CredentialsError(
-            f"{where} has mode {mode:04o}, must be 0600 so that no other user can read it: chmod 600 it",
-            "permission",
-        )
+        return read_secret(path, where, owners=owners, forbidden=forbidden)
+    except SecretFileError as error:
+        raise CredentialsError(str(error), error.kind) from None
 
 
 def _checked(broker: Broker, key: _Found, secret: _Found) -> Credentials:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from adapters.binance.credentials import (
-    CREDENTIAL_BYTES_MAX,
     Credentials,
     CredentialsError,
     read_credentials,
 )
+from config.secret_file import SECRET_BYTES_MAX
 from config.settings import Broker
 
 KEY, SECRET = "k" * 40 + "Key1", "s" * 40 + "Secret1"
@@ -177,7 +177,7 @@ def make_folder(path: Path) -> None:
 
 
 def make_long(path: Path) -> None:
-    private_file(path, "x" * (CREDENTIAL_BYTES_MAX + 1))
+    private_file(path, "x" * (SECRET_BYTES_MAX + 1))
 
 
 def make_binary(path: Path) -> None:

@@ -22,6 +22,7 @@ from worker.controls import Controls
 from worker.floor import Floor
 from worker.gauges import Gauges
 from worker.gone_files import GoneFiles
+from worker.history import History
 from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
@@ -89,6 +90,7 @@ class Daemon:
         self.started_s = started_s
         self._stop = asyncio.Event()
         self._told: dict[str, str | None] = {}
+        self.history = History(metrics, self._queue_len, clock, pulses.of("history"))
         self._gauges = Gauges(
             floor=floor, lanes=lanes, source=source, outputs=projector, metrics=metrics, clock=clock
         )
@@ -129,6 +131,7 @@ class Daemon:
             asyncio.create_task(self._keep_house_seldom(), name="seldom"),
             asyncio.create_task(self._beat(), name="heartbeat"),
             asyncio.create_task(self._feed_watchdog(), name="watchdog"),
+            asyncio.create_task(self.history.run(), name="history"),
         ]
         if self.tempo is not None:
             others.append(asyncio.create_task(self.tempo.run(), name="tempo"))
@@ -268,10 +271,13 @@ class Daemon:
         doubtful = (State.UNKNOWN, State.QUARANTINED)
         return {
             "lag_ms": self.floor.report.last_lag_ms,
-            "queue_len": sum(lane.queue_len for lane in self.lanes),
+            "queue_len": self._queue_len(),
             **self.metrics.totals(),
             "unknown_count": sum(row[2] for row in self.unsettled if row[1] in doubtful),
         }
+
+    def _queue_len(self) -> int:
+        return sum(lane.queue_len for lane in self.lanes)
 
     def sentence(self) -> str:
         """One line for `systemctl status`."""

@@ -54,6 +54,8 @@ class Lane:
         # The end of the last halt after which the position was looked at.
         self._resumed_ms = floor.halts.silent_until_ms(feed.symbol)
         self._position_known = False
+        # Why the venue takes no order now, for people.
+        self._waits_because: str | None = None
 
     @property
     def feed(self) -> Feed:
@@ -63,7 +65,7 @@ class Lane:
     @property
     def blocked_by(self) -> str | None:
         """What holds the lane back, for people."""
-        return self._dispatch.blocked_by
+        return self._dispatch.blocked_by or self._waits_because
 
     def stop(self) -> None:
         """End after what is in flight is settled; a lane that only waits ends at once."""
@@ -119,6 +121,7 @@ class Lane:
                 await self._dispatch.settle()
                 await self._wait_for_venue_or_permit(taken)
                 continue
+            self._waits_because = None
             end = start + taken.records
             await self._reserve(taken, batch, start, end)
             await self._dispatch.send()
@@ -137,6 +140,7 @@ class Lane:
             await self._dispatch.wait_for_permit()
             return
         floor.report.throttled(taken.wait.code)
+        self._waits_because = taken.wait.text
         await self._patience.sleep_until(
             taken.wait.until_ms, least_s=VENUE_WAIT_S_MIN, most_s=VENUE_WAIT_S_MAX
         )

@@ -264,6 +264,11 @@ class Metrics:
         """So many of the last pairs are alike."""
         self._shadow_parity.put(ratio)
 
+    def lag_counts(self) -> Sequence[int]:
+        """How many lags were at most each of LAG_MS_BOUNDS, then how many there were; cheap."""
+        lags = self._lag.series[()]
+        return (*lags.below, lags.count)
+
     def totals(self) -> dict[str, int]:
         """The counts since start that heartbeats and /status show; cheap."""
         outcome = self._results.values

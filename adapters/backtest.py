@@ -30,6 +30,7 @@ from adapters.contract import (
     SubmitResult,
     Unknown,
     Wait,
+    WindowUsage,
 )
 from adapters.grid import exact_difference, exact_sum
 from adapters.paper.quotes import NoQuote
@@ -51,6 +52,8 @@ class BacktestAdapter:
     order_id_prefix = ORDER_ID_PREFIX
     clock_offset_ms = 0
     weight_used = 0
+    usage: Sequence[WindowUsage] = ()
+    deadline_ms = 0
     denied = None
     stream_missing = None
     position_is_exact = True

@@ -249,6 +249,16 @@ class Fill(msgspec.Struct, frozen=True):
     ts_ms: int
 
 
+class WindowUsage(msgspec.Struct, frozen=True):
+    """The present window of one limit of a venue, for people and metrics; `used` is an upper bound."""
+
+    kind: Literal["orders", "weight", "requests"]
+    length_ms: int
+    used: int
+    limit: int
+    ends_ms: int
+
+
 class ExecutionAdapter(Protocol):
     """A venue. One instance serves all lanes; calls for different symbols may overlap."""
 
@@ -267,6 +277,14 @@ class ExecutionAdapter(Protocol):
     @property
     def weight_used(self) -> int:
         """How much of the venue's present request budget may be spent; 0 where there is none."""
+
+    @property
+    def usage(self) -> Sequence[WindowUsage]:
+        """The present window of every limit of the venue; empty where there is none."""
+
+    @property
+    def deadline_ms(self) -> int:
+        """The venue wants to hear nothing before this, by its own clock; 0: it never asked for a pause."""
 
     @property
     def denied(self) -> str | None:

@@ -26,6 +26,7 @@ from adapters.contract import (
     StartRefusal,
     SubmitResult,
     Wait,
+    WindowUsage,
 )
 
 # One reservation may cover a whole read of the source: no order can be doubled where none is sent.
@@ -40,6 +41,8 @@ class DryRunAdapter:
     order_id_prefix = "dryrun:"
     clock_offset_ms = 0
     weight_used = 0
+    usage: Sequence[WindowUsage] = ()
+    deadline_ms = 0
     denied = None
     stream_missing = None
     position_is_exact = True

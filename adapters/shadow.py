@@ -28,6 +28,7 @@ from adapters.contract import (
     StartRefusal,
     SubmitResult,
     Wait,
+    WindowUsage,
 )
 from adapters.shadow_copies import Copies
 from adapters.shadow_pairs import Count, Parity
@@ -103,6 +104,16 @@ class ShadowAdapter:
     def weight_used(self) -> int:
         """The main venue's budget."""
         return self._main.weight_used
+
+    @property
+    def usage(self) -> Sequence[WindowUsage]:
+        """The main venue's limits."""
+        return self._main.usage
+
+    @property
+    def deadline_ms(self) -> int:
+        """The main venue's pause."""
+        return self._main.deadline_ms
 
     @property
     def denied(self) -> str | None:

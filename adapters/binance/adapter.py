@@ -13,7 +13,6 @@ from decimal import Decimal
 from adapters.binance import account, answers, guards, preparing, wire
 from adapters.binance.anchors import Anchors
 from adapters.binance.asking import Trouble, judged, listens_again_ms
-from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Client, Replied
 from adapters.binance.follow import Follower
 from adapters.binance.lookup import Lookup
@@ -49,6 +48,7 @@ from adapters.contract import (
     StartRefusal,
     SubmitResult,
     Wait,
+    WindowUsage,
 )
 from adapters.filters import TRADING
 from config.seams import Clock

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
-
 from adapters.binance.deadline import capped
-from adapters.binance.rate_windows import Flight, Kind, RateLimit, RateWindows
+from adapters.binance.rate_windows import Flight, RateLimit, RateWindows
+from adapters.contract import WindowUsage
 
 # The published limits, until exchangeInfo.rateLimits says what holds today.
 FUTURES_LIMITS = (
@@ -31,16 +30,6 @@ QUERY_SHARE_PERCENT = 70
 URGENT_SHARE_PERCENT = 90
 # The clocks of the exchange's own machines differ a little.
 EXCHANGE_SPREAD_MS = 5
-
-
-class WindowUsage(msgspec.Struct, frozen=True):
-    """The present window of one limit, for people and metrics; `used` is an upper bound."""
-
-    kind: Kind
-    length_ms: int
-    used: int
-    limit: int
-    ends_ms: int
 
 
 class Budget:

@@ -18,12 +18,20 @@ from adapters.binance import account, answers, wire
 from adapters.binance.account import FINAL
 from adapters.binance.adapter import BinanceAdapter
 from adapters.binance.asking import Trouble, ask, judged, listens_again_ms
-from adapters.binance.budget import WindowUsage
 from adapters.binance.client import Replied
 from adapters.binance.market import Market
 from adapters.binance.starting import read_rules
 from adapters.binance.wire_replies import OrderReply, PositionReply, read_error, read_order
-from adapters.contract import Accepted, Order, OrderSide, PastOrder, Reject, SubmitResult, Unknown
+from adapters.contract import (
+    Accepted,
+    Order,
+    OrderSide,
+    PastOrder,
+    Reject,
+    SubmitResult,
+    Unknown,
+    WindowUsage,
+)
 from adapters.filters import SymbolRules, Wanted, align
 from config.seams import Clock
 

@@ -35,6 +35,7 @@ from adapters.contract import (
     SubmitResult,
     Unknown,
     Wait,
+    WindowUsage,
 )
 from adapters.costs import cost_model
 from adapters.filters import SymbolRules
@@ -73,6 +74,8 @@ class PaperAdapter:
     order_id_prefix = "paper:"
     clock_offset_ms = 0
     weight_used = 0
+    usage: Sequence[WindowUsage] = ()
+    deadline_ms = 0
     denied = None
     stream_missing = None
     position_is_exact = True

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.binance.budget import EXCHANGE_SPREAD_MS, FUTURES_LIMITS, SPOT_LIMITS, Budget, WindowUsage
+from adapters.binance.budget import EXCHANGE_SPREAD_MS, FUTURES_LIMITS, SPOT_LIMITS, Budget
 from adapters.binance.deadline import DEADLINE_AHEAD_MS_MAX, parse_deadline
 from adapters.binance.rate_windows import RECHECK_MS, RateLimit, header_count, rate_limit
+from adapters.contract import WindowUsage
 
 TEN_S = RateLimit("orders", 10_000, 5, "x-mbx-order-count-10s")
 WEIGHT = RateLimit("weight", 60_000, 100, "x-mbx-used-weight-1m")

@@ -36,6 +36,7 @@ from adapters.contract import (
     SubmitResult,
     Unknown,
     Wait,
+    WindowUsage,
 )
 from config.seams import Clock
 
@@ -61,6 +62,8 @@ class ScriptedAdapter:
     name = "scripted"
     clock_offset_ms = 0
     weight_used = 0
+    usage: Sequence[WindowUsage] = ()
+    deadline_ms = 0
     denied: str | None = None
     stream_missing: str | None = None
     position_is_exact = True

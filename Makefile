@@ -56,6 +56,17 @@ test: $(INSTALLED) ## format, lint, types, layers and all tests: the same in CI
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet --numprocesses auto --maxprocesses 4 --dist worksteal
 
+.PHONY: test-live
+test-live: $(INSTALLED) ## the tests that take minutes, or need a browser, promtool or systemd (make tools installs those)
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal tests/live
+
+.PHONY: tools
+tools: ## install what some tests need, on Debian and as root: Chromium, Prometheus, Alertmanager, systemd-container
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+	    chromium prometheus prometheus-alertmanager systemd systemd-container shellcheck; \
+	else echo "these are installed by root on Debian: chromium prometheus prometheus-alertmanager systemd-container"; fi
+
 .PHONY: drill
 drill: $(INSTALLED) ## kill the worker 60 times per sink, at random and at every named crash point; start two at once 50 times
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 60 --pairs 50

@@ -26,6 +26,8 @@ from store.lifecycle import BIRTH_STATES, LATE_FILL_STATES, MOVES, TERMINAL_STAT
 from store.projector import dead_letter
 from store.records import DeadLetter, Move, Reservation, Share
 from worker import metrics
+from worker.configuration_page import PAGE as CONFIGURATION
+from worker.configuration_page import page as configuration_page
 from worker.tallies import Family
 
 CONTRACTS, SCHEMA, STATES = "api_contracts.md", "execution_log.schema.json", "order_state_machine.md"
@@ -46,6 +48,7 @@ def pages(contracts: str) -> dict[str, str]:
         CONTRACTS: _BLOCK.sub(lambda found: f"{found[1]}{blocks[found[2]]}{found[3]}", contracts),
         SCHEMA: _schema(),
         STATES: _states(),
+        CONFIGURATION: configuration_page(),
     }
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from config.names import leaves, variable_of
 from store.lifecycle import State
-from worker.contract_docs import COMMAND, CONTRACTS, SCHEMA, STATES, main, pages
+from worker.contract_docs import COMMAND, CONFIGURATION, CONTRACTS, SCHEMA, STATES, main, pages
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +24,15 @@ def made(docs: Path) -> dict[str, str]:
     return pages((docs / CONTRACTS).read_text())
 
 
-@pytest.mark.parametrize("page", [CONTRACTS, SCHEMA, STATES])
+@pytest.mark.parametrize("page", [CONTRACTS, SCHEMA, STATES, CONFIGURATION])
 def test_a_page_is_what_the_code_makes_of_it(page: str, docs: Path, made: dict[str, str]) -> None:
     assert (docs / page).read_text() == made[page], f"run {COMMAND}"
+
+
+def test_every_setting_stands_in_the_reference(made: dict[str, str]) -> None:
+    missing = [key for key in leaves() if f"{variable_of(key)}`" not in made[CONFIGURATION]]
+
+    assert missing == []
 
 
 def test_a_page_that_somebody_changed_is_put_right(docs: Path, tmp_path: Path) -> None:

@@ -95,7 +95,9 @@ def credentials_redactor(settings: Settings, environ: Mapping[str, str]) -> Reda
     """Hides the credentials that these settings name, and whatever else in `environ` sounds like one."""
     broker, shadow = settings.broker, settings.execution.shadow
     names = (broker.api_key_env, broker.secret_env, shadow.api_key_env, shadow.secret_env)
-    return redactor_of(environ, names)
+    notify = settings.execution.notify
+    told = (notify.webhook, notify.pager, notify.apprise, notify.ping)
+    return redactor_of(environ, names, lists=[one.url_env for one in told])
 
 
 def _merged(config_file: Path | None, environ: Mapping[str, str], overrides: Mapping[str, object]) -> Layer:

@@ -39,15 +39,21 @@ class Redactor:
         return _URL_USER.sub(f"{HIDDEN}@", text)
 
 
-def redactor_of(environ: Mapping[str, str], names: Iterable[str] = ()) -> Redactor:
-    """A redactor for the variables `names` and for every variable whose name sounds like a credential."""
+def redactor_of(
+    environ: Mapping[str, str], names: Iterable[str] = (), *, lists: Iterable[str] = ()
+) -> Redactor:
+    """A redactor for the variables `names` and for every variable whose name sounds like a credential.
+
+    Of the variables `lists` each word is a secret.
+    """
     wanted = set(names)
-    return Redactor(
+    secrets = [
         part
         for name, value in environ.items()
         if name in wanted or _SECRET_NAME.search(name)
         for part in (value, value.strip())
-    )
+    ]
+    return Redactor([*secrets, *(word for name in lists for word in environ.get(name, "").split())])
 
 
 def looks_secret(text: str) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from config.names import leaves, shown
+from config.notify_rules import NOTIFY_ENV_KEYS, notify_problems
 from config.settings import Mode, PriceSource, Settings
 
 LIVE_CONFIRM = "LIVE_CONFIRM"
@@ -193,6 +194,7 @@ def _credential_names(settings: Settings, _: Mapping[str, str]) -> Iterator[Brok
         "broker.secret_env",
         "execution.shadow.api_key_env",
         "execution.shadow.secret_env",
+        *NOTIFY_ENV_KEYS,
     ):
         name = str(value_of(settings, key))
         # A pasted key has 64 mixed characters; its value must not come back in the sentence.
@@ -232,6 +234,11 @@ def _shadow(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
         yield Broken((key,), f"{key} is {shown(shadow.name)}, must be {' or '.join(BROKERS)}")
 
 
+def _notify(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    for key, sentence in notify_problems(settings.execution.notify):
+        yield Broken((key,), sentence)
+
+
 _RULES: tuple[Rule, ...] = (
     _symbols,
     _thresholds,
@@ -245,4 +252,5 @@ _RULES: tuple[Rule, ...] = (
     _ordered,
     _paper,
     _shadow,
+    _notify,
 )

@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from config.node import Node
+from config.notify_settings import Notify
 
 
 class Mode(StrEnum):
@@ -296,6 +297,7 @@ class Execution(Node):
     debug: Debug = Debug()
     http: Http = Http()
     log: Log = Log()
+    notify: Notify = Notify()
 
     @property
     def output_dir(self) -> Path:

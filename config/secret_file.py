@@ -1,4 +1,4 @@
-"""Files that hold a secret: only their owner can read them, or they are refused with a sentence.
+"""Files that hold a secret: only their owner can read or exchange them, or they are refused with a sentence.
 
 No sentence of this module contains what a file holds.
 """
@@ -31,6 +31,8 @@ class SecretFileError(Exception):
 def read_secret(path: Path, where: str, *, owners: tuple[int, ...], forbidden: int) -> str:
     """The text of a file that only its owner can read; what is checked is the file that was opened.
 
+    Nor may anybody else be able to put another file in its place: every folder above it counts.
+
     `where` is how the sentences name it, `owners` who may own it, `forbidden` the mode bits it must not have.
     Raises SecretFileError.
     """
@@ -46,6 +48,7 @@ def read_secret(path: Path, where: str, *, owners: tuple[int, ...], forbidden: i
         raise SecretFileError(f"{where} cannot be read ({os.strerror(error.errno or 0)}): check it") from None
     finally:
         os.close(descriptor)
+    check_folders(path, where, owners)
     if len(data) > SECRET_BYTES_MAX:
         raise SecretFileError(
             f"{where} has more than {SECRET_BYTES_MAX} bytes, must hold one credential and nothing else"
@@ -83,5 +86,43 @@ def _check_rights(status: os.stat_result, where: str, owners: tuple[int, ...], f
     if mode & forbidden:
         raise SecretFileError(
             f"{where} has mode {mode:04o}, must be 0600 so that no other user can read it: chmod 600 it",
+            "permission",
+        )
+    if status.st_nlink > 1:
+        raise SecretFileError(
+            f"{where} has {status.st_nlink} names, must have one, because another name may lie where others "
+            "can reach it: remove the other names (hard links), or copy the file",
+            "permission",
+        )
+
+
+def check_folders(path: Path, where: str, owners: tuple[int, ...]) -> None:
+    """Refuse a file in whose place somebody else could put another one, here or further up.
+
+    In a folder with the sticky bit, such as /tmp, nobody can remove what belongs to others.
+    Raises SecretFileError.
+    """
+    try:
+        for folder in path.resolve().parents:
+            _check_folder(folder, folder.stat(), where, owners)
+    except OSError as error:
+        raise SecretFileError(
+            f"the folders above {where} cannot be looked at ({os.strerror(error.errno or 0)}): check them",
+            "permission",
+        ) from None
+
+
+def _check_folder(folder: Path, status: os.stat_result, where: str, owners: tuple[int, ...]) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if status.st_uid not in (0, *owners):
+        raise SecretFileError(
+            f"{where} lies below {folder}, which belongs to user {status.st_uid} and must belong to root or "
+            f"user {owners[0]}, because its owner can exchange the file: chown it, or move the file",
+            "permission",
+        )
+    if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & stat.S_ISVTX:
+        raise SecretFileError(
+            f"{where} lies below {folder}, which has mode {mode:04o} and must be writable by its owner "
+            "alone, because others could exchange the file: chmod go-w it, or move the file",
             "permission",
         )

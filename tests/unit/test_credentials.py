@@ -13,7 +13,7 @@ from adapters.binance.credentials import (
     CredentialsError,
     read_credentials,
 )
-from config.secret_file import SECRET_BYTES_MAX
+from config.secret_file import SECRET_BYTES_MAX, SecretFileError, check_folders
 from config.settings import Broker
 
 KEY, SECRET = "k" * 40 + "Key1", "s" * 40 + "Secret1"
@@ -161,6 +161,64 @@ def test_a_file_of_another_user_is_refused(files: Broker) -> None:
     assert "must belong to user" in str(error)
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o757])
+@pytest.mark.parametrize("levels_up", [0, 1])
+def test_a_folder_in_which_others_can_exchange_the_file_is_refused(
+    tmp_path: Path, mode: int, levels_up: int
+) -> None:
+    folder = tmp_path / "keys" / "binance"
+    folder.mkdir(parents=True)
+    broker = Broker(
+        api_key_file=private_file(folder / "key", KEY), secret_file=private_file(folder / "secret", SECRET)
+    )
+    spoiled = (folder, *folder.parents)[levels_up]
+    spoiled.chmod(mode)
+
+    error = refusal(broker, ENVIRONMENT)
+
+    assert error.kind == "permission"
+    assert f"lies below {spoiled}, which has mode {mode:04o}" in str(error)
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    file, stranger = private_file(folder / "key", KEY), os.geteuid() + 1
+    if os.geteuid() == 0:
+        # What root owns is as safe as what the user owns.
+        os.chown(folder, stranger, -1)
+        user, owner = 0, stranger
+    else:
+        user, owner = stranger, os.geteuid()
+
+    with pytest.raises(SecretFileError) as caught:
+        check_folders(file, "broker.api_key_file", (user,))
+
+    assert caught.value.kind == "permission"
+    assert f"lies below {folder}, which belongs to user {owner}" in str(caught.value)
+
+
+def test_a_folder_with_the_sticky_bit_keeps_the_file_in_its_place(tmp_path: Path, files: Broker) -> None:
+    tmp_path.chmod(0o1777)
+
+    assert read_credentials(files, {}).api_key == KEY
+
+
+def test_the_folder_of_the_service_must_be_safe_too(tmp_path: Path) -> None:
+    private_file(tmp_path / "BINANCE_API_KEY", KEY, 0o400)
+    private_file(tmp_path / "BINANCE_API_SECRET", SECRET, 0o400)
+    tmp_path.chmod(0o777)
+
+    error = refusal(Broker(), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+
+    assert error.kind == "permission"
+    assert f"lies below {tmp_path}" in str(error)
+
+
+def make_second_name(path: Path) -> None:
+    path.with_suffix(".other").hardlink_to(path)
+
+
 def make_link(path: Path) -> None:
     path.rename(path.with_suffix(".real"))
     path.symlink_to(path.with_suffix(".real"))
@@ -200,6 +258,7 @@ def make_same(path: Path) -> None:
     ("spoil", "words"),
     [
         (make_link, "is a symbolic link"),
+        (make_second_name, "has 2 names, must have one"),
         (make_pipe, "is no regular file"),
         (make_folder, "is no regular file"),
         (Path.unlink, "does not exist"),

@@ -20,6 +20,7 @@ from store.errors import StoreError
 from worker.cli_account import account, cancel_all, flatten
 from worker.cli_controls import halt, resolve, resume
 from worker.cli_exchange import exchange
+from worker.cli_health import healthcheck
 from worker.cli_options import (
     AsJson,
     ConfigFile,
@@ -189,6 +190,10 @@ def _run_daemon(loaded: Loaded, options: RunOptions) -> int:
     if not loaded.settings.execution.enabled:
         origin = loaded.origins["execution.enabled"]
         typer.echo(f"{PROGRAM}: execution.enabled is false ({origin}): nothing is executed")
+        from worker.notify import Notifier
+
+        # A unit that ends before it was ready counts as failed; this end is the wanted one.
+        Notifier.from_environment(os.environ).ready()
         return Exit.OK
     from worker.app import run as run_worker
 
@@ -325,3 +330,4 @@ app.command("cancel-all", short_help="Cancel all working orders at the exchange.
 app.command(short_help="Close one position at the exchange.")(flatten)
 app.command(short_help="Run a practice exchange on loopback.")(exchange)
 app.command(short_help="Replay signals of the past on a simulated venue.")(replay)
+app.command(short_help="Say whether the running worker is ready.")(healthcheck)

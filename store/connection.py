@@ -23,6 +23,8 @@ from store.small_file import write_whole
 
 # Since when this store knows of everything: orders from before may be missing in it.
 FRESH_STAMP = "fresh_ms"
+# When a copy was taken; stands in backups alone, until one is opened as a store.
+COPY_STAMP = "copied_ms"
 APPLICATION_ID = 0x45574B31  # "EWK1"
 SCHEMA_FOLDER = Path(__file__).parent / "schema"
 
@@ -208,13 +210,20 @@ class _Marker(msgspec.Struct):
 
 
 def _note_if_restored(connection: sqlite3.Connection, folder: Path, epoch: int, clock: Clock) -> None:
-    """A database that has seen fewer starts than its marker is an older copy: it forgets what came since."""
-    try:
-        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
-    except (OSError, msgspec.DecodeError):
-        return
-    if marker.epoch >= epoch:
+    """A backup, or a database that has seen fewer starts than its marker, forgets what came since."""
+    is_copy = connection.execute(sql.STAMP_OF, (COPY_STAMP,)).fetchone() is not None
+    if is_copy or _marked_epoch(folder) >= epoch:
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute(sql.STAMP, (FRESH_STAMP, str(clock.wall_ms())))
+        connection.execute(sql.FORGET_STAMP, (COPY_STAMP,))
+        connection.execute("COMMIT")
+
+
+def _marked_epoch(folder: Path) -> int:
+    try:
+        return msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker).epoch
+    except (OSError, msgspec.DecodeError):
+        return -1
 
 
 def _write_marker(folder: Path, connection: sqlite3.Connection, epoch: int) -> None:

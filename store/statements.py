@@ -187,6 +187,7 @@ LAST_DEAD_LETTER_MS = "SELECT ts_ms FROM dead_letters ORDER BY id DESC LIMIT 1"
 
 STAMP = "INSERT INTO stamps (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 STAMPS = "SELECT key, value FROM stamps ORDER BY key"
+FORGET_STAMP = "DELETE FROM stamps WHERE key = ?"
 
 _UNSETTLED = """
 SELECT id, symbol, signal_id, signal_ts_ms, state, client_order_id, order_json, side, meta_json, reserved_ms

@@ -239,6 +239,21 @@ def _notify(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
         yield Broken((key,), sentence)
 
 
+def _control(settings: Settings, _: Mapping[str, str]) -> Iterator[Broken]:
+    http = settings.execution.http
+    if http.token_file is not None and not is_loopback(f"http://{_bracketed(http.host)}", ("http",)):
+        keys = ("execution.http.token_file", "execution.http.host")
+        yield Broken(
+            keys,
+            f"{keys[0]} is set while {keys[1]} is {shown(http.host)}: halt and resume over HTTP are for "
+            f"loopback alone: set {keys[1]} to 127.0.0.1, or remove {keys[0]}",
+        )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
 _RULES: tuple[Rule, ...] = (
     _symbols,
     _thresholds,
@@ -253,4 +268,5 @@ _RULES: tuple[Rule, ...] = (
     _paper,
     _shadow,
     _notify,
+    _control,
 )

@@ -236,6 +236,8 @@ class Http(Node):
 
     host: str = "127.0.0.1"
     port: int = Field(default=9109, ge=0, le=65_535)
+    # Who holds this token may halt and resume; none, and the paths are off.
+    token_file: Path | None = None
 
 
 class LogLevel(StrEnum):

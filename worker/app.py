@@ -18,6 +18,7 @@ from adapters.binance.credentials import Credentials, CredentialsError
 from adapters.registry import ModeUnavailableError, credentials_for, open_adapter
 from config.load import Loaded
 from config.seams import Clock, CrashPointError, SystemClock, arm_crash_point_from_environment
+from config.secret_file import SecretFileError
 from config.settings import Execution
 from store.account_lock import AccountLock
 from store.connection import Store, open_store
@@ -30,6 +31,8 @@ from worker.beginning import without_lane
 from worker.daemon import Daemon
 from worker.exits import Exit
 from worker.http import BindError, bind_socket, serve
+from worker.http_desk import Desk
+from worker.http_token import TokenFile, check_token
 from worker.logs import Log, configure
 from worker.notify import Notifier
 from worker.options import RunOptions
@@ -64,13 +67,14 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     refusal: tuple[Exit, str] | None = None
     try:
         arm_crash_point_from_environment()
+        check_token(None if options.once else execution.http.token_file, os.environ)
         credentials = credentials_for(loaded.settings, os.environ)
         adapter = open_adapter(loaded.settings, clock=clock, credentials=credentials)
         shadow = shadow_of(loaded.settings, os.environ, credentials)
         adapter = adapter if shadow is None else shadow.around(adapter, clock)
     except (CrashPointError, ModeUnavailableError) as error:
         refusal = (Exit.CONFIGURATION, str(error))
-    except CredentialsError as error:
+    except (CredentialsError, SecretFileError) as error:
         refusal = (_REFUSALS[error.kind], str(error))
     if os.path.isfile(execution.signals_dir) and execution.signals_dir != execution.output_dir:
         sentence = f"signals {execution.signals_dir} is a file, must be a folder: name it with --signals"
@@ -233,6 +237,7 @@ def _announce(parts: Parts, daemon: Daemon) -> None:
         signals=execution.signals_dir,
         store=parts.store.folder / DATABASE,
         http=None if parts.sock is None else "{}:{}".format(*parts.sock.getsockname()[:2]),
+        orders_told=f"{execution.log.success_share:.0%} of the successes, every failure",
     )
     for warning in parts.loaded.warnings:
         parts.log.warning("configuration_warned", why=warning)
@@ -249,8 +254,18 @@ async def _serve(parts: Parts, daemon: Daemon) -> None:
     """Serve for as long as the worker lives."""
     assert parts.sock is not None
     sights = Sights(parts.execution.output_dir, parts.clock)
-    server = await serve(parts.sock, metrics=daemon.metrics, probe=WorkerProbe(daemon), sights=sights)
+    desk = _desk(parts, daemon)
+    server = await serve(
+        parts.sock, metrics=daemon.metrics, probe=WorkerProbe(daemon), sights=sights, desk=desk
+    )
     try:
         await asyncio.Event().wait()
     finally:
         await server.close()
+
+
+def _desk(parts: Parts, daemon: Daemon) -> Desk:
+    """Where halts and resumes over HTTP are taken, if there is a token for them."""
+    path = parts.execution.http.token_file
+    token = None if path is None else TokenFile(path, os.environ, hide=parts.log.redact)
+    return Desk(token, parts.store.folder, daemon.floor.halts, parts.log, parts.clock)

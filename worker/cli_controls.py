@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 import typer
 
 from worker.cli_options import ConfigFile, OutputFolder, earlier, given_of
+from worker.durations import EXAMPLES, seconds_of
 from worker.exits import Exit
 
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="The reason, kept in the audit trail.")]
 OfSymbol = Annotated[
     str | None, typer.Option("--symbol", metavar="S", help="This symbol alone [default: everything].")
 ]
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 def halt(
@@ -125,7 +124,7 @@ def _scope(symbol: str | None) -> str:
 
 
 def _seconds(text: str) -> int:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter(f"{text!r} is not like 90s, 15m, 2h or 1d", param_hint="--for")
-    return int(match[1]) * _SECONDS[match[2]]
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise typer.BadParameter(f"{text!r} is not like {EXAMPLES}", param_hint="--for")
+    return seconds

@@ -15,11 +15,14 @@ import socket
 from pathlib import Path
 from typing import Protocol
 
+from worker.http_desk import Desk
 from worker.metrics import Metrics
 from worker.page.sights import Sights
 
 # Prometheus, a probe and a few people; what exceeds it is refused.
 CONNECTIONS_MAX = 64
+# Those that wait in the kernel until they are taken: half a second of them.
+WAITING_MAX = 256
 COMMAND_CHARACTERS_MAX = 80
 LISTENING = "0A"
 REMEDY = "set execution.http.port to another one (0 takes any free one)"
@@ -73,7 +76,7 @@ def bind_socket(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         # Two sockets with SO_REUSEADDR may bind one port as long as neither listens.
-        listener.listen(CONNECTIONS_MAX)
+        listener.listen(WAITING_MAX)
         listener.setblocking(False)
     except OSError as error:
         listener.close()
@@ -87,11 +90,19 @@ def bind_socket(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    sock: socket.socket, *, metrics: Metrics, probe: Probe, sights: Sights | None = None
+    sock: socket.socket,
+    *,
+    metrics: Metrics,
+    probe: Probe,
+    sights: Sights | None = None,
+    desk: Desk | None = None,
 ) -> Server:
-    """Answer on `sock`, which the server owns from now on; `sights`: what its page looks at."""
+    """Answer on `sock`, which the server owns from now on.
+
+    `sights` is what its page looks at, `desk` takes halts and resumes.
+    """
     endpoints = await asyncio.to_thread(importlib.import_module, "worker.http_endpoints")
-    server: Server = await endpoints.start(sock, metrics, probe, sights)
+    server: Server = await endpoints.start(sock, metrics, probe, sights, desk)
     return server
 
 

@@ -11,6 +11,7 @@ import os
 import pwd
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from config.load import Loaded
@@ -76,21 +77,40 @@ def ask(loaded: Loaded, request: ControlRequest, clock: Clock) -> tuple[Exit, st
 
 
 async def _ask_worker(folder: Path, request: ControlRequest, clock: Clock, held: str) -> tuple[Exit, str]:
-    key = control.post(folder, request, f"{clock.wall_ms()}-{os.getpid()}")
-    end_s = clock.monotonic_s() + ANSWER_S_MAX
-    while clock.monotonic_s() < end_s:
-        answer = control.read_answer(folder, key)
-        if answer is not None:
-            control.discard(folder, key)
-            if isinstance(answer, control.Unreadable):
-                return Exit.DATA, answer.why
-            return Exit(answer.exit_code), answer.text
-        await clock.sleep(POLL_S)
-    control.discard(folder, key)
-    return (
-        Exit.HELD_BY_ANOTHER,
-        f"the worker did not answer within {ANSWER_S_MAX:.0f} s ({held}): see its log",
+    answer = await ask_worker(
+        folder, request, clock, f"{clock.wall_ms()}-{os.getpid()}", patience_s=ANSWER_S_MAX
     )
+    match answer:
+        case None:
+            return (
+                Exit.HELD_BY_ANOTHER,
+                f"the worker did not answer within {ANSWER_S_MAX:.0f} s ({held}): see its log",
+            )
+        case control.Unreadable():
+            return Exit.DATA, answer.why
+    return Exit(answer.exit_code), answer.text
+
+
+async def ask_worker(
+    folder: Path, request: ControlRequest, clock: Clock, key: str, *, patience_s: float
+) -> ControlAnswer | control.Unreadable | None:
+    """Leave the request for the running worker and wait for its answer; None when none came in time.
+
+    The disk is waited for in a thread: the worker itself may be the one that asks. Raises ControlError.
+    """
+    await asyncio.to_thread(control.post, folder, request, key)
+    end_s = clock.monotonic_s() + patience_s
+    try:
+        while clock.monotonic_s() < end_s:
+            answer = control.read_answer(folder, key)
+            if answer is not None:
+                return answer
+            await clock.sleep(POLL_S)
+        return None
+    finally:
+        # What a broken disk keeps of it is an answer already, or goes after an hour.
+        with suppress(OSError):
+            await asyncio.to_thread(control.discard, folder, key)
 
 
 async def _obey_here(loaded: Loaded, store: Store, request: ControlRequest, clock: Clock) -> ControlAnswer:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from worker import http_endpoints
+from worker import http_connections
 from worker.http import CONNECTIONS_MAX, BindError, PortBusyError, Server, bind_socket, holder_of, serve
 from worker.http_endpoints import names_loopback
 from worker.metrics import Metrics
@@ -101,7 +101,9 @@ async def test_the_status_is_json_whatever_it_holds(server: Server, worker: Work
     status, body = await get(server, "/status")
 
     assert status == 200
-    assert json.loads(body) == {"qty": "0.10", "lag_ms": None, "store": "/a/b", "text": "ä"}
+    shown = json.loads(body)
+    assert shown.pop("http")["connections"] == 1
+    assert shown == {"qty": "0.10", "lag_ms": None, "store": "/a/b", "text": "ä"}
 
 
 async def test_unknown_paths_and_methods_are_refused_with_what_there_is(server: Server) -> None:
@@ -207,14 +209,16 @@ async def test_more_connections_than_the_limit_are_refused_and_room_comes_back(s
 async def test_a_client_that_never_ends_its_request_is_cut(
     worker: Worker, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http_endpoints, "CONNECTION_S_MAX", 0.05)
+    monkeypatch.setattr(http_connections, "CONNECTION_S_MAX", 0.05)
     server = await serve(bind_socket("127.0.0.1", 0), metrics=metrics, probe=worker)
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /healthz HTTP/1.1\r\nHost: lo")
 
-    assert await asyncio.wait_for(reader.read(), 5) == b""
+    answer = await asyncio.wait_for(reader.read(), 5)
     writer.close()
     await server.close()
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
 
 
 async def test_closing_frees_the_port_also_with_silent_clients(worker: Worker, metrics: Metrics) -> None:

@@ -1,0 +1,266 @@
+"""The connections of the status server: few at a time, paced, and each with a bounded life.
+
+Whoever opens many, says nothing, speaks slowly or asks without end costs the worker a small share of
+its time: connections are taken one per turn of the loop and in paced order, the others wait in the
+kernel. When all places are taken, the oldest that has not asked yet makes room, so that a probe of this
+host still gets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from aiohttp import web
+
+from worker.http import CONNECTIONS_MAX
+
+# From connecting to the last byte of the answer.
+CONNECTION_S_MAX = 10.0
+CLOSE_S_MAX = 1.0
+HEADER_BYTES_MAX = 4_096
+HEADERS_MAX = 64
+# Who has just connected is given this long to ask, however many wait.
+GRACE_S = 0.25
+# The pace: what a connection and a request are reckoned at, and how much may come at once. Together
+# with the share they keep HTTP at a tenth of the loop's time: 500 connections or 100 requests a second.
+ACCEPT_S, REQUEST_S, BURST_S = 0.002, 0.008, 0.1
+LOOP_SHARE = 0.1
+DEBT_S_MAX = 0.2
+# No descriptors left: it is no use to ask at once.
+REST_S = 0.5
+HEADERS = {
+    "Server": "execution-worker",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
+
+Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+def _plain(status: str, text: str) -> bytes:
+    head = f"HTTP/1.1 {status}\r\nServer: execution-worker\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+TOO_MANY = _plain("503 Service Unavailable", "too many connections\n")
+TOO_SLOW = _plain("408 Request Timeout", "the request did not come in time\n")
+
+
+class Pace:
+    """When the next connection may be taken."""
+
+    def __init__(self) -> None:
+        self._due_s = 0.0
+
+    def charge(self, now_s: float, cost_s: float) -> None:
+        """Reckon something that was done; what was saved up is at most BURST_S."""
+        self._due_s = max(self._due_s, now_s - BURST_S) + cost_s
+
+    def wait_s(self, now_s: float) -> float:
+        """How long to wait before the next."""
+        return max(0.0, self._due_s - now_s)
+
+
+class Connections:
+    """Takes connections from a listening socket and bounds them."""
+
+    def __init__(self, listener: socket.socket, answer: Answer) -> None:
+        self.taken = self.refused = self.dropped = self.too_slow = 0
+        self._listener = listener
+        self._answer = answer
+        self._loop = asyncio.get_running_loop()
+        self._server = web.Server(self._respond)
+        self._pace = Pace()
+        self._open: set[Connection] = set()
+        # Those that have not asked yet, the oldest first, with the time of their coming.
+        self._silent: dict[Connection, float] = {}
+        self._coming: set[asyncio.Task[object]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def listen(self) -> None:
+        """Take connections from now on."""
+        self._timer = None
+        if not self._closed:
+            self._loop.add_reader(self._listener, self._take)
+
+    def status(self) -> dict[str, object]:
+        """What /status shows of them."""
+        return {
+            "connections": len(self._open),
+            "taken": self.taken,
+            "refused": self.refused,
+            "dropped": self.dropped,
+            "too_slow": self.too_slow,
+        }
+
+    def _take(self) -> None:
+        """One connection, then everybody else's turn."""
+        try:
+            peer, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError:
+            self._rest(REST_S)
+            return
+        now_s = self._loop.time()
+        self._pace.charge(now_s, ACCEPT_S)
+        if self._has_room(now_s):
+            self.taken += 1
+            self._welcome(peer, now_s)
+        else:
+            self.refused += 1
+            _turn_away(peer)
+        wait_s = self._pace.wait_s(now_s)
+        if wait_s:
+            self._rest(wait_s)
+
+    def _rest(self, seconds: float) -> None:
+        self._loop.remove_reader(self._listener)
+        self._timer = self._loop.call_later(seconds, self.listen)
+
+    def _has_room(self, now_s: float) -> bool:
+        if len(self._open) < CONNECTIONS_MAX:
+            return True
+        oldest = next(iter(self._silent), None)
+        if oldest is None or now_s - self._silent[oldest] < GRACE_S:
+            return False
+        self.dropped += 1
+        self.leave(oldest)
+        oldest.end(TOO_MANY)
+        return True
+
+    def _welcome(self, peer: socket.socket, now_s: float) -> None:
+        peer.setblocking(False)
+        connection = Connection(self._server, self)
+        self._open.add(connection)
+        self._silent[connection] = now_s
+        coming = self._loop.create_task(self._loop.connect_accepted_socket(lambda: connection, peer))
+        self._coming.add(coming)
+        coming.add_done_callback(lambda task: self._came(task, connection))
+
+    def _came(self, task: asyncio.Task[object], connection: Connection) -> None:
+        self._coming.discard(task)
+        if task.cancelled() or task.exception() is not None:
+            # Gone before it could be looked after.
+            self.leave(connection)
+
+    async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        self.asked(connection)
+        began_s = self._loop.time()
+        response = await self._answer(request)
+        now_s = self._loop.time()
+        self._pace.charge(now_s, min((now_s - began_s) / LOOP_SHARE, DEBT_S_MAX))
+        return response
+
+    def asked(self, connection: Connection) -> None:
+        """Its request is there."""
+        if self._silent.pop(connection, None) is not None:
+            self._pace.charge(self._loop.time(), REQUEST_S)
+
+    def leave(self, connection: Connection) -> None:
+        """Make room."""
+        self._open.discard(connection)
+        self._silent.pop(connection, None)
+
+    def overdue(self, connection: Connection) -> None:
+        """Its time is over."""
+        self.too_slow += 1
+        if connection in self._silent:
+            connection.end(TOO_SLOW)
+        else:
+            connection.abort()
+
+    async def close(self) -> None:
+        """Stop listening, give running answers a second, cut the rest; may be repeated."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._listener)
+            if self._timer is not None:
+                self._timer.cancel()
+            self._listener.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(CLOSE_S_MAX)
+
+
+def _turn_away(peer: socket.socket) -> None:
+    """Say so and close, without making a connection of it."""
+    peer.setblocking(False)
+    with suppress(OSError):
+        peer.send(TOO_MANY)
+    with suppress(OSError):
+        # What is left unread would reach the peer as a reset, before the sentence.
+        peer.recv(65_536)
+    peer.close()
+
+
+class Connection(web.RequestHandler):
+    """One bounded connection."""
+
+    __slots__ = ("_connections", "_deadline", "_wire")
+
+    def __init__(self, server: web.Server, connections: Connections) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # the library's own way to say "none"
+            max_line_size=HEADER_BYTES_MAX,
+            max_field_size=HEADER_BYTES_MAX,
+            max_headers=HEADERS_MAX,
+            lingering_time=0,
+            # A small body must not become a large one.
+            auto_decompress=False,
+        )
+        self._connections = connections
+        self._deadline: asyncio.TimerHandle | None = None
+        self._wire: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin; the time for everything starts now."""
+        assert isinstance(transport, asyncio.Transport)
+        self._wire = transport
+        self._deadline = asyncio.get_running_loop().call_later(
+            CONNECTION_S_MAX, self._connections.overdue, self
+        )
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Make room."""
+        self._connections.leave(self)
+        self._wire = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def end(self, last_words: bytes) -> None:
+        """Close it, with a whole answer that was not asked for."""
+        if self._wire is not None:
+            self._wire.write(last_words)
+            self.force_close()
+
+    def abort(self) -> None:
+        """Cut it."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The answer to our own bugs, which are logged, and to what is no HTTP: that anybody may send."""
+        self._connections.asked(self)
+        if status >= 500 or request.writer.output_size:
+            response = super().handle_error(request, status, exc, message)
+        else:
+            response = web.Response(status=status, text="this is no request that is answered here\n")
+            response.force_close()
+        response.headers.update(HEADERS)
+        return response

@@ -14,6 +14,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
+from pathlib import Path
 
 from msgspec.structs import astuple
 
@@ -59,6 +60,11 @@ class Ledger(Reads):
         self._commits = self._connection.execute(sql.COMMITS).fetchone()[1]
         self._over_a_wire = self._last(sql.ANY_OVER_A_WIRE) != 0
         self._now_ms = max(self._last(sql.LAST_EVENT_MS), self._last(sql.LAST_DEAD_LETTER_MS))
+
+    @property
+    def folder(self) -> Path:
+        """Where the store lies."""
+        return self._store.folder
 
     def _last(self, statement: str) -> int:
         row = self._connection.execute(statement).fetchone()

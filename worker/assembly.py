@@ -22,10 +22,11 @@ from worker.controls import Controls
 from worker.daemon import Daemon
 from worker.floor import Floor
 from worker.gate import Gate
+from worker.gauges import put_limits
 from worker.gone_files import GoneFiles
 from worker.halts import Halts
 from worker.lane import Lane
-from worker.metrics import Metrics
+from worker.metrics import STARTS, Metrics
 from worker.news import News
 from worker.outputs import Outputs, begin_log, log_projector
 from worker.pace import Permits, Slots
@@ -77,6 +78,8 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
     metrics = Metrics(symbols=execution.symbols, malformed_reasons=MALFORMED_REASONS)
     metrics.set_build(version=VERSION, mode=execution.mode.value, adapter=parts.adapter.name)
     metrics.set_rate_limit(execution.rate_limit.max_qps)
+    metrics.put(STARTS, parts.store.epoch)
+    put_limits(metrics, execution.risk)
     report = Report(metrics, parts.log, clock, success_share=execution.log.success_share)
     writer, outputs = await _writer_and_outputs(parts, ledger, executor, metrics, pulses)
     refusal = await parts.adapter.start(StoreView(ledger, writer))

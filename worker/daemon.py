@@ -94,6 +94,7 @@ class Daemon:
         self._gauges = Gauges(
             floor=floor, lanes=lanes, source=source, outputs=projector, metrics=metrics, clock=clock
         )
+        metrics.look = self._look
 
     @property
     def stopping(self) -> bool:
@@ -208,7 +209,7 @@ class Daemon:
             await self.clock.sleep(HOUSEKEEPING_S)
             pulse.turn()
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
-            self._gauges.look(self.unsettled)
+            self._look()
             self._tell_of_the_venue()
             self._tell("store_trouble", self.floor.writer.trouble)
             self._tell("output_trouble", self.projector.trouble)
@@ -217,6 +218,28 @@ class Daemon:
                 self._tell(f"waiting {lane.symbol}", lane.feed.state().waiting_for)
             for doubt, sentence in ({} if self._shadow is None else self._shadow.look()).items():
                 self._tell(doubt, sentence)
+
+    def why_not_ready(self) -> str | None:
+        """None while recovery is done, the store commits and input is read, or is not there yet."""
+        if self.recovery_s is None:
+            waiting = [lane.symbol for lane in self.lanes if not lane.recovered.is_set()]
+            return f"recovery is not done for {', '.join(waiting)}"
+        if self.stopping:
+            return "the worker is stopping"
+        faults = (lane.feed.state().fault for lane in self.lanes)
+        return self.floor.writer.trouble or next(filter(None, faults), None)
+
+    def _look(self) -> None:
+        """Bring the gauges up to date; asked for by every scrape too, so that one who hangs is seen."""
+        troubles = {
+            "store": self.floor.writer.trouble,
+            "outputs": self.projector.trouble,
+            "user_stream": self.floor.adapter.stream_missing,
+            "account": self.floor.adapter.denied,
+            "strategy": None if self.tempo is None else self.tempo.trouble,
+            "tasks": ", ".join(self.pulses.late(SILENCE_S_MAX)) or None,
+        }
+        self._gauges.look(self.unsettled, ready=self.why_not_ready() is None, troubles=troubles)
 
     async def _keep_house_seldom(self) -> None:
         """Now and then: sources that nobody reads, and what nobody needs any more."""
@@ -228,6 +251,7 @@ class Daemon:
             )
             self.metrics.set_sources_ignored(len(self.ignored_sources))
             self._tell("source_ignored", ", ".join(self.ignored_sources) or None)
+            await self._gauges.look_at_disk(self._ledger)
             if self.clock.monotonic_s() >= prune_at_s:
                 prune_at_s = self.clock.monotonic_s() + PRUNE_S
                 await self._prune()

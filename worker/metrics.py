@@ -8,11 +8,22 @@ of signals; so nothing here touches it until somebody looks. The names below are
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
-from worker.tallies import BatchHistogram, Family, Tally, histogram_of
+from worker.metric_labels import (
+    REJECT_REASONS,
+    RESET_REASONS,
+    RESULT_STATUSES,
+    RISK_LIMITS,
+    SUBMIT_RESULTS,
+    THROTTLE_REASONS,
+    TROUBLE_PARTS,
+    UNSETTLED_STATES,
+)
+from worker.planning import SKIP_CODES
+from worker.precheck import PRE_DENY_CODES
+from worker.tallies import BatchHistogram, Family, Tally, family_of, histogram_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -21,19 +32,6 @@ if TYPE_CHECKING:
 NO_REASON = "none"
 
 SHADOW_RESULTS = ("alike", "different", "dropped", "not_compared")
-RESULT_STATUSES = ("success", "skip", "failed", "retry")
-SUBMIT_RESULTS = ("accepted", "rejected", "not_sent", "unknown")
-THROTTLE_REASONS = (
-    "rate",
-    "concurrency",
-    "price",
-    "budget",
-    "deadline",
-    "clock",
-    "denied",
-    "new_store",
-    *SAMPLED_CODES,
-)
 # The skips that are a denial of what would have been an order.
 PRE_DENY_REASONS = (
     *PRE_DENY_CODES,
@@ -44,7 +42,6 @@ PRE_DENY_REASONS = (
     "risk_position_usd",
     "risk_check_failed",
 )
-RESET_REASONS = ("truncated", "replaced", "inode_reused", "marker", "rebuilt", "rescan")
 
 LAG_MS_BOUNDS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000)
 SUBMIT_S_BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -102,6 +99,78 @@ SHADOW_PAIRS = Family(
     "execution_shadow_pairs_total", "counter", "Orders copied to the shadow venue by verdict", ("result",)
 )
 BUILD = Family("execution_build_info", "gauge", "What runs; always 1", ("version", "mode", "adapter"))
+REJECTED = Family("execution_rejected_total", "counter", "Orders refused, by us or the venue", ("reason",))
+SKIPPED = Family("execution_skipped_total", "counter", "Signals that became no order", ("reason",))
+STARTS = Family("execution_starts_total", "counter", "Starts of a worker on this store, over all its life")
+READY = Family(
+    "execution_ready", "gauge", "1 while it trades: recovered, the store commits, input is readable"
+)
+TROUBLE = Family("execution_trouble", "gauge", "1 while this part is in trouble", ("part",))
+BACKLOG = Family(
+    "execution_backlog", "gauge", "Input known to be unread: bytes of files or rows of a table", ("symbol",)
+)
+LAST_READ = Family(
+    "execution_last_read_timestamp_seconds",
+    "gauge",
+    "When input of the symbol was read last; the start before that",
+    ("symbol",),
+)
+LAST_SIGNAL = Family(
+    "execution_last_signal_timestamp_seconds", "gauge", "Time of the last recorded signal", ("symbol",)
+)
+BLOCKED = Family("execution_lane_blocked", "gauge", "1 while something holds the symbol back", ("symbol",))
+INPUT_MISSING = Family(
+    "execution_input_missing", "gauge", "1 while the symbol's source is not there yet", ("symbol",)
+)
+INPUT_FAULT = Family(
+    "execution_input_fault", "gauge", "1 while the symbol's source is there and cannot be read", ("symbol",)
+)
+UNSETTLED = Family("execution_unsettled", "gauge", "Orders that are not final", ("state",))
+DEADLINE = Family(
+    "execution_exchange_deadline_seconds", "gauge", "For how long the exchange still wants to hear nothing"
+)
+BUDGET_USED = Family(
+    "execution_exchange_budget_used",
+    "gauge",
+    "Spent of a limit of the exchange in its present window, of so many seconds",
+    ("kind", "window"),
+)
+BUDGET_LIMIT = Family(
+    "execution_exchange_budget_limit", "gauge", "What that limit allows in a window", ("kind", "window")
+)
+RISK_LIMIT = Family("execution_risk_limit", "gauge", "A hard limit; +Inf: none", ("limit",))
+ORDERS_LAST_MINUTE = Family(
+    "execution_orders_last_minute", "gauge", "Orders reserved in the last 60 s, as the hard limit counts them"
+)
+POSITION = Family(
+    "execution_position",
+    "gauge",
+    "The position that all final orders add up to, in base units, as last known",
+    ("symbol",),
+)
+DISK_FREE = Family("execution_disk_free_bytes", "gauge", "Room left on the disk of the store")
+STORE_SIZE = Family("execution_store_bytes", "gauge", "Size of the store with its write-ahead log")
+# What is looked at and set, not counted: with the label sets that show from the first scrape.
+LOOKED_AT: dict[Family, Sequence[tuple[str, ...]]] = {
+    READY: (),
+    TROUBLE: [(part,) for part in TROUBLE_PARTS],
+    STARTS: (),
+    BACKLOG: (),
+    LAST_READ: (),
+    LAST_SIGNAL: (),
+    BLOCKED: (),
+    INPUT_MISSING: (),
+    INPUT_FAULT: (),
+    UNSETTLED: [(state,) for state in UNSETTLED_STATES],
+    DEADLINE: (),
+    BUDGET_USED: (),
+    BUDGET_LIMIT: (),
+    RISK_LIMIT: [(limit,) for limit in RISK_LIMITS],
+    ORDERS_LAST_MINUTE: (),
+    POSITION: (),
+    DISK_FREE: (),
+    STORE_SIZE: (),
+}
 
 
 class Metrics:
@@ -144,7 +213,24 @@ class Metrics:
         self._shadow_pairs = Tally(SHADOW_PAIRS, [(result,) for result in SHADOW_RESULTS])
         self._shadow_parity = Tally(SHADOW_PARITY)
         self._shadow_parity.put(1.0)
+        self._rejected = Tally(REJECTED, [(reason,) for reason in REJECT_REASONS])
+        self._skipped = Tally(SKIPPED, [(reason,) for reason in SKIP_CODES])
+        self._looked_at = {family: Tally(family, known) for family, known in LOOKED_AT.items()}
+        # Called before each scrape: what is looked at is as of then.
+        self.look: Callable[[], None] = lambda: None
         self._registry: CollectorRegistry | None = None
+
+    def put(self, family: Family, value: float, *labels: str) -> None:
+        """What was seen just now of one of LOOKED_AT."""
+        self._looked_at[family].put(value, *labels)
+
+    def rejected(self, reason: str | None, count: int = 1) -> None:
+        """`count` orders were refused for `reason`, a fixed code."""
+        self._rejected.add(count, reason or NO_REASON)
+
+    def skipped(self, reason: str, count: int = 1) -> None:
+        """`count` signals became no order for `reason`, one of SKIP_CODES."""
+        self._skipped.add(count, reason)
 
     def signals_read(self, symbol: str, count: int) -> None:
         """`count` well-formed signals of `symbol` were read."""
@@ -301,16 +387,12 @@ class Metrics:
 
     def collect(self) -> Iterator[Metric]:
         """The families as prometheus_client wants them; called per scrape."""
-        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
+        self.look()
         self._success_rate.put(self.success_rate)
         for counted in vars(self).values():
             if isinstance(counted, BatchHistogram):
                 yield histogram_of(counted)
             elif isinstance(counted, Tally):
-                family = counted.family
-                kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-                metric = kind(family.name, family.text, labels=family.labels)
-                for labels, value in counted.values.items():
-                    metric.add_metric(labels, value)
-                yield metric
+                yield family_of(counted)
+        for looked_at in self._looked_at.values():
+            yield family_of(looked_at)

@@ -14,13 +14,15 @@ from store.records import Move, Receipt, Reservation, Share
 from streams.signal import Record, Signal
 from worker.gate import Pending
 from worker.logs import Log
-from worker.metrics import NO_REASON, PRE_DENY_REASONS, Metrics
-from worker.planning import Skip
+from worker.metrics import LAST_SIGNAL, NO_REASON, PRE_DENY_REASONS, Metrics
+from worker.planning import SKIP_CODES, Skip
 from worker.precheck import PRE_DENY_CODES, SAMPLED_CODES
 
 # A burst of more orders than this is told in one line.
 LINES_PER_BURST_MAX = 20
 _HASHES = 1 << 32
+SKIPPED = frozenset(SKIP_CODES)
+SKIPPED_OR_MADE = SKIPPED | {None}
 # A signal that is read later tells of a market that is over.
 FRESH_MS = 60_000
 # Why no order can be made of signals, until a setting is changed: told once, every row has it.
@@ -108,6 +110,7 @@ class Report:
             metrics.signals_read(share.symbol, len(new))
             now_ms = self._clock.wall_ms()
             self.last_lag_ms = now_ms - new[-1].signal_ts_ms
+            metrics.put(LAST_SIGNAL, new[-1].signal_ts_ms / 1000, share.symbol)
             metrics.lags_ms([now_ms - row.signal_ts_ms for row in new])
             self._skipped(new)
             self._unmade(new)
@@ -131,12 +134,26 @@ class Report:
         self.flow.eligible += sum(1 for row in new if row.state is not State.SKIPPED)
         self.flow.eligible += refused + sum(codes[reason] for reason in SAMPLED_CODES)
         codes.update([move.error_code for move in moved])
+        self._count_ends(codes, new, moved)
         for reason in PRE_DENY_REASONS:
             if codes[reason]:
                 self.metrics.pre_denied(reason, codes[reason])
         for reason in SAMPLED_CODES:
             if codes[reason]:
                 self.metrics.throttled(reason, codes[reason])
+
+    def _count_ends(
+        self, codes: Counter[str | None], new: Sequence[Reservation], moved: Sequence[Move]
+    ) -> None:
+        """Why signals became no order, and why orders were refused; the rows are looked at for the few."""
+        for code in codes.keys() & SKIPPED:
+            self.metrics.skipped(str(code), codes[code])
+        if codes.keys() <= SKIPPED_OR_MADE:
+            return
+        refused = [row.error_code for row in new if row.state is State.REJECTED]
+        refused += [move.error_code for move in moved if move.after is State.REJECTED]
+        for code, count in Counter(refused).items():
+            self.metrics.rejected(code, count)
 
     def _skipped(self, new: Sequence[Reservation]) -> None:
         """Tell each skip, where every line is wanted."""
@@ -162,17 +179,20 @@ class Report:
         for index in receipt.reused:
             row = share.reservations[index]
             self.metrics.results("skip", 1)
+            self.metrics.skipped("id_reused")
             self.log.error(
                 "signal_id_reused", symbol=row.symbol, signal_id=row.signal_id, at=row.signal_ts_ms
             )
         for index, code, text in receipt.limited:
             row = share.reservations[index]
             self.metrics.results("skip", 1)
+            self.metrics.skipped(code)
             self.metrics.pre_denied(code, 1)
             self.log.warning("order_limited", symbol=row.symbol, signal_id=row.signal_id, code=code, why=text)
         for index, why in receipt.failed:
             row = share.reservations[index]
             self.metrics.results("failed", 1)
+            self.metrics.rejected("internal_error")
             self.log.error("signal_not_recordable", symbol=row.symbol, signal_id=row.signal_id, why=why)
         for move, why in receipt.refused:
             if move.after in VENUE_STATES and may_move(move.before, move.after):

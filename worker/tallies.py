@@ -124,6 +124,18 @@ class BatchHistogram:
         return self.series[labels]
 
 
+def family_of(tally: Tally) -> Metric:
+    """A counter or gauge as prometheus_client wants it."""
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    family = tally.family
+    kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
+    metric = kind(family.name, family.text, labels=family.labels)
+    for labels, value in tally.values.items():
+        metric.add_metric(labels, value)
+    return metric
+
+
 def histogram_of(counted: BatchHistogram) -> Metric:
     """The family as prometheus_client wants it."""
     from prometheus_client.metrics_core import HistogramMetricFamily

@@ -21,7 +21,7 @@ from worker.cli_account import account, cancel_all, flatten
 from worker.cli_controls import halt, resolve, resume
 from worker.cli_exchange import exchange
 from worker.cli_health import healthcheck
-from worker.cli_look import executions
+from worker.cli_look import executions, export
 from worker.cli_options import (
     AsJson,
     ConfigFile,
@@ -333,3 +333,4 @@ app.command(short_help="Run a practice exchange on loopback.")(exchange)
 app.command(short_help="Replay signals of the past on a simulated venue.")(replay)
 app.command(short_help="Say whether the running worker is ready.")(healthcheck)
 app.command(short_help="List executions, the newest first.")(executions)
+app.command(short_help="Write executions to a Parquet, CSV or JSON Lines file.")(export)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -66,6 +67,29 @@ def executions(
     loaded = given_of(config, output=output).over(earlier(ctx)).load()
     shape: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
     raise typer.Exit(print_executions(loaded, wanted, limit=limit, shape=shape))
+
+
+def export(
+    ctx: typer.Context,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Ends in .parquet, .csv or .jsonl.")],
+    symbol: SymbolList = None,
+    since: Since = None,
+    until: Until = None,
+    status: StatusList = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there already.")] = False,
+    config: ConfigFile = None,
+    output: OutputFolder = None,
+) -> None:
+    """Write executions to a file, oldest first: Parquet, CSV or JSON Lines, by the file's ending.
+
+    Everything by default, millions of rows in little memory. The file is there as a whole or not at all. What
+    is not final yet stands at its end.
+    """
+    from worker.look_export import print_export
+
+    wanted = _wanted(symbol, since, until, status)
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    raise typer.Exit(print_export(loaded, wanted, to, force=force))
 
 
 def _wanted(

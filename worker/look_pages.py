@@ -20,8 +20,8 @@ from store import statements_look as look
 from store.connection import APPLICATION_ID, newest_version, open_reader
 from store.paths import DATABASE
 
-# Events in one piece: some 100 ms of reading. The first pieces backwards are smaller: fifty rows need few.
-EVENTS_MAX = 40_000
+# Events in one piece: some 50 ms of reading. The first pieces backwards are smaller: fifty rows need few.
+EVENTS_MAX = 20_000
 EVENTS_FIRST = 500
 # Entries of the key's index in one piece.
 KEYS_MAX = 200_000

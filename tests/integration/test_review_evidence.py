@@ -160,6 +160,30 @@ async def test_what_an_order_that_a_person_has_accepted_left_counts_into_the_pos
 
 
 @in_virtual_time
+async def test_an_order_of_a_lost_store_that_is_shown_late_was_in_the_position_all_the_time(
+    tmp_path: Path,
+) -> None:
+    clock = virtual_clock()
+    late = past(0, qty="100")
+    venue = ScriptedAdapter(clock, lookups={A: [lambda venue, order: Found(late.update)]})
+
+    async def position(symbol):
+        return Decimal(100)
+
+    venue.get_position = position
+    inputs = {"BTCUSDT": [signal(0, ts_ms=START_MS)]}
+    async with Worker(tmp_path, clock, venue, inputs, unseen_ms=80_000) as worker:
+        await clock.sleep(40)
+        before_it_is_shown = baseline(tmp_path)
+        venue.past["BTCUSDT"] = [late]
+        await worker.drained()
+
+    assert before_it_is_shown == 100
+    assert (worker.states(), venue.placed) == ({A: "filled"}, [])
+    assert baseline(tmp_path) == 0
+
+
+@in_virtual_time
 async def test_a_position_that_was_closed_by_hand_during_a_halt_is_known_after_the_resume(
     tmp_path: Path,
 ) -> None:

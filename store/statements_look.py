@@ -38,9 +38,7 @@ RECORD_KEYS = (
     "meta_json",
 )
 _KEYS = ", ".join(f"x.{key}" for key in RECORD_KEYS)
-_ORDER_KEYS = (
-    "x.symbol, x.side, x.qty, x.price, x.status, x.error_code, x.exec_ts_ms, x.order_json, x.meta_json"
-)
+_ORDER_KEYS = "x.symbol, x.side, x.qty, x.price, x.exec_ts_ms, x.reserved_ms, x.order_json, x.meta_json"
 
 # The join's order is fixed: events first, by number, then each one's row. The other way round would read
 # the whole table.
@@ -62,19 +60,17 @@ _UNSETTLED = """
 UNSETTLED_ROWS = f"SELECT x.reserved_ms, {_KEYS}, x.state {_UNSETTLED} {_FILTER} ORDER BY x.id DESC"
 UNSETTLED_LINES = f"SELECT x.reserved_ms, {RECORD} {_UNSETTLED} {_FILTER} ORDER BY x.id DESC"
 
-# For reports: how many ended how, and apart from them what was filled or has a time to tell.
+# For reports: how many ended how, and every order with a fill.
 REPORT_COUNTS = f"""
 SELECT x.symbol, x.exec_ts_ms / 86400000, x.status, x.error_code, count(*)
   {_ENDED} {_BETWEEN} {_FILTER} GROUP BY 1, 2, 3, 4
 """
-REPORT_ORDERS = f"SELECT {_ORDER_KEYS} {_ENDED} {_BETWEEN} {_FILTER} AND x.status = 'success' ORDER BY e.seq"
-REPORT_PARTIAL = f"""
-SELECT {_ORDER_KEYS} FROM executions AS x INDEXED BY executions_unsettled
- WHERE x.exec_ts_ms IS NULL AND x.state = 'partial' {_FILTER} ORDER BY x.id
+REPORT_ORDERS = f"""
+SELECT {_ORDER_KEYS}, e.reason {_ENDED} {_BETWEEN} {_FILTER} AND x.status = 'success' ORDER BY e.seq
 """
-LATENCIES = f"""
-SELECT x.exec_ts_ms, CAST(x.meta_json ->> '$.latency_ms' AS REAL)
-  {_ENDED} {_BETWEEN} {_FILTER} AND x.meta_json ->> '$.latency_ms' IS NOT NULL ORDER BY e.seq
+REPORT_PARTIAL = f"""
+SELECT {_ORDER_KEYS}, NULL FROM executions AS x INDEXED BY executions_unsettled
+ WHERE x.exec_ts_ms IS NULL AND x.state = 'partial' {_FILTER} ORDER BY x.id
 """
 
 # One signal: its rows by either of its ids. The key's index holds the ids, so it is read instead of the

@@ -21,7 +21,7 @@ from worker.cli_account import account, cancel_all, flatten
 from worker.cli_controls import halt, resolve, resume
 from worker.cli_exchange import exchange
 from worker.cli_health import healthcheck
-from worker.cli_look import executions, export
+from worker.cli_look import executions, export, report
 from worker.cli_options import (
     AsJson,
     ConfigFile,
@@ -37,6 +37,7 @@ from worker.cli_options import (
 )
 from worker.cli_replay import replay
 from worker.cli_shadow import shadow_app
+from worker.cli_store import store_app
 from worker.exits import Exit
 from worker.options import RunOptions
 
@@ -104,6 +105,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration: config show lists it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(shadow_app, name="shadow")
+app.add_typer(store_app, name="store")
 
 
 def main() -> None:
@@ -334,3 +336,4 @@ app.command(short_help="Replay signals of the past on a simulated venue.")(repla
 app.command(short_help="Say whether the running worker is ready.")(healthcheck)
 app.command(short_help="List executions, the newest first.")(executions)
 app.command(short_help="Write executions to a Parquet, CSV or JSON Lines file.")(export)
+app.command(short_help="Tell what orders came to, as text and as a page.")(report)

@@ -92,6 +92,30 @@ def export(
     raise typer.Exit(print_export(loaded, wanted, to, force=force))
 
 
+def report(
+    ctx: typer.Context,
+    since: Since = None,
+    until: Until = None,
+    symbol: SymbolList = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page that needs no network.")
+    ] = None,
+    config: ConfigFile = None,
+    output: OutputFolder = None,
+) -> None:
+    """Tell what orders came to: fills, fees, slippage, realised profit, reasons, latency.
+
+    Profit is at average cost over all orders of the store; only what ended within the time is counted. What
+    it assumes stands at its end.
+    """
+    from config.seams import SystemClock
+    from worker.look_report import print_report
+
+    wanted = _wanted(symbol, since, until, None)
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    raise typer.Exit(print_report(loaded, wanted, html, SystemClock()))
+
+
 def _wanted(
     symbol: str | None,
     since: str | None,

@@ -42,7 +42,9 @@ def print_export(loaded: Loaded, wanted: Wanted, target: Path, *, force: bool) -
     """Write the file and say how many rows it has; a sentence and an exit code where that cannot be done."""
     output = loaded.settings.execution.output_dir
     try:
-        _check_target(target, output, force=force)
+        _check_target(target, output)
+        if not force:
+            _refuse_existing(target)
         with Look(folder_of(loaded)) as opened:
             rows = export(opened, wanted, target, force=force)
     except LookError as error:
@@ -58,20 +60,23 @@ def print_export(loaded: Loaded, wanted: Wanted, target: Path, *, force: bool) -
     return Exit.OK
 
 
-def _check_target(target: Path, output: Path, *, force: bool) -> None:
+def _check_target(target: Path, output: Path) -> None:
     if target.suffix.lower() not in SHAPES:
         raise ExportError(
             f"--to {target} says no shape, must end in {', '.join(SHAPES)}: give it one of these endings",
             Exit.USAGE,
         )
+    refuse_inside(target, output, "--to")
+
+
+def refuse_inside(target: Path, output: Path, option: str) -> None:
+    """Raise ExportError for a place where only the worker writes."""
     for own in (output / "executions", output / "ready"):
         if target.resolve().is_relative_to(own.resolve()):
             raise ExportError(
-                f"--to {target} is inside {own}, where only the worker writes: name another folder",
+                f"{option} {target} is inside {own}, where only the worker writes: name another folder",
                 Exit.USAGE,
             )
-    if not force:
-        _refuse_existing(target)
 
 
 def _refuse_existing(target: Path) -> None:
@@ -85,18 +90,23 @@ def export(opened: Look, wanted: Wanted, target: Path, *, force: bool) -> int:
     """Write what is wanted, oldest first; how many rows. Raises ExportError, sqlite3.Error."""
     write = {".parquet": _parquet, ".csv": _csv, ".jsonl": _jsonl}[target.suffix.lower()]
     try:
-        with _draft_of(target, force=force) as draft:
+        with draft_of(target, force=force) as draft:
             return write(opened, wanted, draft)
     except OSError as error:
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise ExportError(
-            f"{target} cannot be written ({why}): see that its folder exists, has room and is yours to write",
-            Exit.CANNOT_WRITE,
-        ) from None
+        raise unwritable(target, error) from None
+
+
+def unwritable(target: Path, error: OSError) -> ExportError:
+    """What to tell of a file that the disk or its folder refused."""
+    why = os.strerror(error.errno) if error.errno else str(error)
+    return ExportError(
+        f"{target} cannot be written ({why}): see that its folder exists, has room and is yours to write",
+        Exit.CANNOT_WRITE,
+    )
 
 
 @contextmanager
-def _draft_of(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
+def draft_of(target: Path, *, force: bool) -> Iterator[IO[bytes]]:
     """A file beside the target that takes its name when the block ends well, and is gone otherwise."""
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:

@@ -34,6 +34,9 @@ from worker.http import BindError, bind_socket, serve
 from worker.http_desk import Desk
 from worker.http_token import TokenFile, check_token
 from worker.logs import Log, configure
+from worker.notices.health import is_well
+from worker.notices.herald import herald_of
+from worker.notices.places import Places, PlacesError, places_of
 from worker.notify import Notifier
 from worker.options import RunOptions
 from worker.page.sights import Sights
@@ -65,7 +68,11 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     credentials: Credentials | None = None
     shadow: ShadowParts | None = None
     refusal: tuple[Exit, str] | None = None
+    herald = herald_of(execution.notify, Places(), mode=execution.mode.value, clock=clock)
     try:
+        # First, so that whatever comes next is told to people.
+        places = places_of(execution.notify, os.environ)
+        herald = herald_of(execution.notify, places, mode=execution.mode.value, clock=clock)
         arm_crash_point_from_environment()
         check_token(None if options.once else execution.http.token_file, os.environ)
         credentials = credentials_for(loaded.settings, os.environ)
@@ -74,22 +81,25 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         adapter = adapter if shadow is None else shadow.around(adapter, clock)
     except (CrashPointError, ModeUnavailableError) as error:
         refusal = (Exit.CONFIGURATION, str(error))
-    except (CredentialsError, SecretFileError) as error:
+    except (CredentialsError, SecretFileError, PlacesError) as error:
         refusal = (_REFUSALS[error.kind], str(error))
     if os.path.isfile(execution.signals_dir) and execution.signals_dir != execution.output_dir:
         sentence = f"signals {execution.signals_dir} is a file, must be a folder: name it with --signals"
         refusal = (Exit.CONFIGURATION, sentence)
-    if refusal is not None:
-        # Before anything is written: the folder may not be ours.
-        return _refuse(configure(execution.log, None, clock, sys.stderr), *refusal)
-    log = configure(execution.log, execution.output_dir / LOGS_FOLDER, clock, sys.stderr)
-    traded = _traded(loaded, credentials, shadow)
-    for text in (text for one, _ in traded for text in one.hidden):
-        log.redact(text)
-    notifier = Notifier.from_environment(os.environ)
-    account = "none" if credentials is None else credentials.fingerprint
+    # Before a refusal nothing is written: the folder may not be ours.
+    logs = None if refusal is not None else execution.output_dir / LOGS_FOLDER
+    log = configure(execution.log, logs, clock, sys.stderr)
+    herald.listen_to(log)
     with contextlib.ExitStack() as held:
         held.callback(log.close)
+        held.callback(herald.last_words)
+        if refusal is not None:
+            return _refuse(log, *refusal)
+        traded = _traded(loaded, credentials, shadow)
+        for text in (text for one, _ in traded for text in one.hidden):
+            log.redact(text)
+        notifier = Notifier.from_environment(os.environ)
+        account = "none" if credentials is None else credentials.fingerprint
         try:
             store = _open(execution, clock, account)
             held.callback(_release, store)
@@ -97,9 +107,8 @@ def run(loaded: Loaded, options: RunOptions) -> int:
                 held.callback(AccountLock.acquire(lock_name).release)
         except StoreError as error:
             return _refuse(log, Exit(error.exit_code), str(error))
-        return _run_on(
-            store, lambda sock: Parts(loaded, options, clock, log, notifier, adapter, store, sock, started_s)
-        )
+        start = (loaded, options, clock, log, notifier, adapter, store)
+        return _run_on(store, lambda sock: Parts(*start, sock, started_s, herald))
 
 
 def _traded(
@@ -120,11 +129,11 @@ def _run_on(store: Store, parts_with: Callable[[socket.socket | None], Parts]) -
     log, http = parts.log, parts.execution.http
     try:
         parts = parts_with(None if parts.options.once else bind_socket(http.host, http.port))
-        return asyncio.run(_run(parts))
+        return asyncio.run(_run_heard(parts))
     except BindError as error:
         return _refuse(log, Exit.CONFIGURATION, str(error))
     except StartRefusedError as error:
-        return _refuse(log, _REFUSALS[error.kind], str(error))
+        return _refuse(log, _REFUSALS[error.kind], str(error), by="exchange")
     except StoreReplacedError as error:
         copy = save_copy(store.connection, store.folder, parts.clock.wall_ms())
         return _refuse(log, Exit.CANNOT_WRITE, f"{error}; {advice(store.folder, copy)}")
@@ -150,12 +159,18 @@ def _release(store: Store) -> None:
     store.lock.release()
 
 
-def _refuse(log: Log, code: Exit, sentence: str) -> int:
-    log.error(
-        "worker_refused" if code is Exit.CONFIGURATION else "worker_failed", why=sentence, exit=int(code)
-    )
+def _refuse(log: Log, code: Exit, sentence: str, **more: str) -> int:
+    name = "worker_refused" if code is Exit.CONFIGURATION else "worker_failed"
+    log.error(name, why=sentence, exit=int(code), **more)
     log.flush()
     return code
+
+
+async def _run_heard(parts: Parts) -> int:
+    """A run of which people are told."""
+    assert parts.herald is not None
+    async with parts.herald.at_work():
+        return await _run(parts)
 
 
 async def _run(parts: Parts) -> int:
@@ -187,6 +202,8 @@ async def _run(parts: Parts) -> int:
         daemon.stop()
     parts.notifier.ready()
     _announce(parts, daemon)
+    if parts.herald is not None:
+        parts.herald.ping_while(lambda: is_well(daemon))
     try:
         await daemon.run(None if parts.sock is None else lambda: _serve(parts, daemon))
     finally:
@@ -253,7 +270,7 @@ def _announce(parts: Parts, daemon: Daemon) -> None:
 async def _serve(parts: Parts, daemon: Daemon) -> None:
     """Serve for as long as the worker lives."""
     assert parts.sock is not None
-    sights = Sights(parts.execution.output_dir, parts.clock)
+    sights = Sights(parts.execution.output_dir, daemon.history, parts.clock)
     desk = _desk(parts, daemon)
     server = await serve(
         parts.sock, metrics=daemon.metrics, probe=WorkerProbe(daemon), sights=sights, desk=desk

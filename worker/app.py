@@ -83,9 +83,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
         refusal = (Exit.CONFIGURATION, str(error))
     except (CredentialsError, SecretFileError, PlacesError) as error:
         refusal = (_REFUSALS[error.kind], str(error))
-    if os.path.isfile(execution.signals_dir) and execution.signals_dir != execution.output_dir:
-        sentence = f"signals {execution.signals_dir} is a file, must be a folder: name it with --signals"
-        refusal = (Exit.CONFIGURATION, sentence)
+    refusal = _signals_refused(execution) or refusal
     # Before a refusal nothing is written: the folder may not be ours.
     logs = None if refusal is not None else execution.output_dir / LOGS_FOLDER
     log = configure(execution.log, logs, clock, sys.stderr)
@@ -109,6 +107,13 @@ def run(loaded: Loaded, options: RunOptions) -> int:
             return _refuse(log, Exit(error.exit_code), str(error))
         start = (loaded, options, clock, log, notifier, adapter, store)
         return _run_on(store, lambda sock: Parts(*start, sock, started_s, herald))
+
+
+def _signals_refused(execution: Execution) -> tuple[Exit, str] | None:
+    folder = execution.signals_dir
+    if not os.path.isfile(folder) or folder == execution.output_dir:
+        return None
+    return Exit.CONFIGURATION, f"signals {folder} is a file, must be a folder: name it with --signals"
 
 
 def _traded(

@@ -26,6 +26,7 @@ from worker.history import History
 from worker.lane import Lane
 from worker.logs import Log
 from worker.metrics import Metrics
+from worker.notices.progress import Progress, Sample
 from worker.notify import Notifier
 from worker.outputs import Outputs
 from worker.pulse import Pulses
@@ -90,6 +91,7 @@ class Daemon:
         self.started_s = started_s
         self._stop = asyncio.Event()
         self._told: dict[str, str | None] = {}
+        self.progress = Progress(execution.notify)
         self.history = History(metrics, self._queue_len, clock, pulses.of("history"))
         self._gauges = Gauges(
             floor=floor, lanes=lanes, source=source, outputs=projector, metrics=metrics, clock=clock
@@ -211,6 +213,8 @@ class Daemon:
             self.unsettled = await self.floor.writer.call(self._ledger.unsettled_summary)
             self._look()
             self._tell_of_the_venue()
+            for what, sentence in self.progress.look(self._sample()).items():
+                self._tell(what, sentence)
             self._tell("store_trouble", self.floor.writer.trouble)
             self._tell("output_trouble", self.projector.trouble)
             self._tell("strategy_not_followed", None if self.tempo is None else self.tempo.trouble)
@@ -266,6 +270,18 @@ class Daemon:
             if forgotten:
                 self._log.event("positions_forgotten", count=forgotten)
             self._tell("positions_kept", self._gone_files.trouble)
+
+    def _sample(self) -> Sample:
+        """What tells whether the worker gets on."""
+        totals, adapter, wall_ms = self.metrics.totals(), self.floor.adapter, self.clock.wall_ms()
+        return Sample(
+            now_s=self.clock.monotonic_s(),
+            wall_ms=wall_ms,
+            finals=sum(totals[f"{name}_count"] for name in ("success", "fail", "skip", "malformed")),
+            waiting=self._queue_len() + sum(lane.feed.state().backlog_bytes for lane in self.lanes),
+            denied=adapter.denied,
+            deaf_until_ms=adapter.deadline_ms - adapter.clock_offset_ms,
+        )
 
     def _tell_of_the_venue(self) -> None:
         self._tell("user_stream_missing", self.floor.adapter.stream_missing)

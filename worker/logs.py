@@ -14,6 +14,7 @@ import re
 import select
 import threading
 import traceback
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -30,6 +31,8 @@ KEPT_BYTES_MAX = 1_048_576
 RETRY_S = 1.0
 # PIPE_BUF: what a pipe that polls as writable takes without blocking.
 STREAM_BYTES_MAX = 4_096
+# Takes the name of an event and its fields.
+Listener = Callable[[str, Mapping[str, object]], None]
 LOG_FILE = re.compile(r"(\d{8}_\d{2})\.log")
 
 
@@ -137,6 +140,16 @@ class Log:
         self._told_trouble = False
         self._descriptor, self._poll = _descriptor_of(stream)
         self._handler: _LibraryRecords | None = None
+        self._heard: frozenset[str] = frozenset()
+        self._listener: Listener | None = None
+
+    def listen(self, names: frozenset[str], listener: Listener) -> None:
+        """Hand events of these names to `listener` as well, at whatever level lines are written.
+
+        It gets the fields as a line would show them, without any secret, in the thread that logs: it must
+        neither wait nor raise.
+        """
+        self._heard, self._listener = names, listener
 
     def redact(self, secret: str) -> None:
         """`secret` never appears in any line from now on."""
@@ -154,16 +167,22 @@ class Log:
 
     def event(self, name: str, /, **fields: object) -> None:
         """Something happened, as it should; `name` is in the past tense."""
+        if name in self._heard:
+            self._hear(name, fields)
         if self._threshold <= 20:
             self._add("info", name, fields)
 
     def warning(self, name: str, /, **fields: object) -> None:
         """Something happened that a person should look at; written at once."""
+        if name in self._heard:
+            self._hear(name, fields)
         if self._threshold <= 30:
             self._add("warning", name, fields)
 
     def error(self, name: str, /, **fields: object) -> None:
         """Something happened that a person must look at; written at once."""
+        if name in self._heard:
+            self._hear(name, fields)
         self._add("error", name, fields)
 
     @property
@@ -212,6 +231,10 @@ class Log:
         self._handler = _LibraryRecords(self)
         logging.getLogger().addHandler(self._handler)
         logging.captureWarnings(True)
+
+    def _hear(self, name: str, fields: dict[str, object]) -> None:
+        if self._listener is not None:
+            self._listener(name, plain_fields(fields, self.redactor))
 
     def _add(self, level: str, name: str, fields: dict[str, object]) -> None:
         plain = plain_fields(fields, self.redactor) if fields else {}

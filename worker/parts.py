@@ -12,6 +12,7 @@ from config.seams import Clock
 from config.settings import Broker, Execution
 from store.connection import Store
 from worker.logs import Log
+from worker.notices.herald import Herald
 from worker.notify import Notifier
 from worker.options import RunOptions
 
@@ -38,6 +39,7 @@ class Parts:
     store: Store
     sock: socket.socket | None
     started_s: float
+    herald: Herald | None = None
 
     @property
     def execution(self) -> Execution:

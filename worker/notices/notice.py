@@ -1,0 +1,65 @@
+"""A notice: one thing that people are told, before anybody asked for words or receivers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from config.notify_settings import Event
+
+
+class Phase(StrEnum):
+    """Some things last: they begin, and they end."""
+
+    ONCE = "once"
+    BEGAN = "began"
+    ENDED = "ended"
+
+
+CRITICAL = frozenset(
+    (
+        Event.FAILED,
+        Event.HALTED,
+        Event.QUARANTINED,
+        Event.EXCHANGE_REFUSED,
+        Event.NO_PROGRESS,
+        Event.LATE_FILL,
+    )
+)
+WARNING = frozenset((Event.LIMIT_REACHED, Event.TROUBLE, Event.DRILL_FAILED))
+# With nothing after them: the worker is gone.
+FINAL = frozenset((Event.FAILED, Event.STOPPED))
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What happened. Notices with the same `event` and `key` are about the same thing."""
+
+    event: Event
+    key: str
+    at_ms: int
+    fields: Mapping[str, str] = field(default_factory=dict)
+    phase: Phase = Phase.ONCE
+
+    @property
+    def severity(self) -> str:
+        """info, warning or critical; the end of anything is good news."""
+        if self.phase is Phase.ENDED:
+            return "info"
+        if self.event in CRITICAL:
+            return "critical"
+        return "warning" if self.event in WARNING else "info"
+
+
+# What is over when this is said.
+OPPOSITE = {Event.HALTED: Event.RESUMED, Event.RESUMED: Event.HALTED, Event.STARTED: Event.STOPPED}
+EVERYTHING = "all"
+
+
+def ended_by(notice: Notice) -> tuple[Event, str | None] | None:
+    """The event and key whose next occurrence is a new one; a key of None stands for all keys."""
+    opposite = OPPOSITE.get(notice.event)
+    if opposite is not None:
+        return opposite, None if notice.key == EVERYTHING else notice.key
+    return None

@@ -1,0 +1,54 @@
+"""Repeats: the same thing within a while is told once, and counted. Pure; the time is an argument."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from worker.notices.notice import Notice, Phase, ended_by
+
+# More symbols than a worker may have; what was told longest ago is forgotten first.
+KEPT_MAX = 2_000
+
+
+@dataclass(slots=True)
+class _Told:
+    at_s: float
+    since: int = 0
+
+
+class Repeats:
+    """Remembers what was told, and when."""
+
+    def __init__(self, repeat_s: float) -> None:
+        self._repeat_s = repeat_s
+        self._told: OrderedDict[tuple[str, str, str], _Told] = OrderedDict()
+
+    def count(self, notice: Notice, now_s: float) -> int | None:
+        """How often it happened since it was told last, this time included; None: not to be told now.
+
+        What begins after it ended, or the other way round, is told however soon.
+        """
+        key = (notice.event.value, notice.key, notice.phase.value)
+        self._forget_what_is_over(notice)
+        told = self._told.get(key)
+        if told is not None and now_s - told.at_s < self._repeat_s:
+            told.since += 1
+            return None
+        count = 1 if told is None else told.since + 1
+        self._told[key] = _Told(now_s)
+        self._told.move_to_end(key)
+        if len(self._told) > KEPT_MAX:
+            self._told.popitem(last=False)
+        return count
+
+    def _forget_what_is_over(self, notice: Notice) -> None:
+        over = ended_by(notice)
+        if notice.phase is not Phase.ONCE:
+            other = Phase.ENDED if notice.phase is Phase.BEGAN else Phase.BEGAN
+            self._told.pop((notice.event.value, notice.key, other.value), None)
+        if over is None:
+            return
+        event, only = over
+        for key in [key for key in self._told if key[0] == event and only in (None, key[1])]:
+            del self._told[key]

@@ -1,0 +1,173 @@
+"""The ways to receivers: a POST of JSON, a library for everything else, and a GET that says: still alive.
+
+What goes wrong comes back in words of our own, because those of the libraries quote addresses. aiohttp and
+apprise are imported when something is sent, and not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import logging
+import threading
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from worker.notices.aside import Names, aside
+from worker.notices.places import Secret
+from worker.notices.wording import Body, title_of
+
+if TYPE_CHECKING:
+    import aiohttp
+    from aiohttp.abc import AbstractResolver
+
+# What a receiver answers is of no interest; so much of it is read that the connection ends cleanly.
+ANSWER_BYTES_MAX = 16_384
+# A receiver that asks for a longer pause is asked sooner all the same; the message is given up in time.
+PAUSE_S_MAX = 60.0
+# Busy, or not well: later it may take the message.
+AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
+MISSING = (
+    "apprise is not installed, which execution.notify.apprise needs: "
+    "pip install execution-worker[notify], or remove its addresses"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """Why a message did not arrive; `again`: a later attempt may succeed, not before `pause_s`."""
+
+    why: str
+    again: bool = True
+    pause_s: float = 0.0
+
+
+class Way(Protocol):
+    """How one receiver is reached."""
+
+    async def send(self, body: Body, timeout_s: float) -> Undelivered | None:
+        """One attempt; None when it arrived. Never raises for the world's faults."""
+
+
+class WebhookWay:
+    """POST of the body as JSON."""
+
+    def __init__(self, url: Secret, *, trust_env: bool) -> None:
+        self._url = url
+        self._trust_env = trust_env
+
+    async def send(self, body: Body, timeout_s: float) -> Undelivered | None:
+        """One attempt; redirects are not followed, what is answered is not kept."""
+        data = json.dumps(body).encode()
+        return await _request("POST", self._url, data, timeout_s, trust_env=self._trust_env)
+
+
+async def ping(url: Secret, timeout_s: float, *, trust_env: bool) -> Undelivered | None:
+    """GET once; None when it was answered with 2xx."""
+    return await _request("GET", url, None, timeout_s, trust_env=trust_env)
+
+
+async def _request(
+    method: str, url: Secret, data: bytes | None, timeout_s: float, *, trust_env: bool
+) -> Undelivered | None:
+    import aiohttp
+
+    from adapters.binance.wire_faults import FAULTS, why_not_connected
+
+    headers = {"User-Agent": "execution-worker"}
+    if data is not None:
+        headers["Content-Type"] = "application/json"
+    try:
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(force_close=True, resolver=_resolver()),
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=trust_env,
+            ) as session,
+            session.request(
+                method, url.reveal(), data=data, headers=headers, allow_redirects=False
+            ) as response,
+        ):
+            answer = _judged(response)
+            await response.content.read(ANSWER_BYTES_MAX)
+            return answer
+    except ValueError:
+        return Undelivered("its address is no URL that can be asked", again=False)
+    except FAULTS as error:
+        why = (
+            "no answer within the time limit" if isinstance(error, TimeoutError) else why_not_connected(error)
+        )
+        return Undelivered(why)
+
+
+def _resolver() -> AbstractResolver:
+    from aiohttp.abc import AbstractResolver
+
+    class Resolver(Names, AbstractResolver):
+        """Ours, by the library's name."""
+
+    return Resolver()
+
+
+def _judged(response: aiohttp.ClientResponse) -> Undelivered | None:
+    status = response.status
+    if 200 <= status < 300:
+        return None
+    if 300 <= status < 400:
+        return Undelivered(f"it answered {status}: redirects are not followed", again=False)
+    after = response.headers.get("Retry-After", "")
+    pause_s = min(float(after), PAUSE_S_MAX) if after.isascii() and after.isdigit() else 0.0
+    return Undelivered(f"it answered {status}", again=status in AGAIN, pause_s=pause_s)
+
+
+class AppriseWay:
+    """The library's own ways, each message in a thread that nobody waits for at the end."""
+
+    def __init__(self, url: Secret) -> None:
+        self._url = url
+        self._busy = threading.Lock()
+
+    async def send(self, body: Body, timeout_s: float) -> Undelivered | None:
+        """One attempt; a call that hangs is left alone, and no other is made beside it."""
+        if not self._busy.acquire(blocking=False):
+            return Undelivered("it is still busy with an earlier message")
+        try:
+            async with asyncio.timeout(timeout_s):
+                arrived = await aside(partial(self._told, body), "apprise")
+        except TimeoutError:
+            return Undelivered("no answer within the time limit")
+        except OSError:
+            arrived = False
+        if arrived:
+            return None
+        return Undelivered("apprise could not deliver it: look at the address and at the service")
+
+    def _told(self, body: Body) -> bool:
+        try:
+            return _told_by_apprise(self._url, body)
+        finally:
+            self._busy.release()
+
+
+def apprise_missing() -> str | None:
+    """The sentence for an installation without apprise; None when it is there."""
+    return None if importlib.util.find_spec("apprise") is not None else MISSING
+
+
+def _told_by_apprise(url: Secret, body: Body) -> bool:
+    for name in ("apprise", "urllib3", "requests"):
+        # Their records quote the addresses.
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.setLevel(logging.CRITICAL + 1)
+    import apprise
+
+    receivers = apprise.Apprise()
+    kinds = {"info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING}
+    kind = kinds.get(str(body["severity"]), apprise.NotifyType.FAILURE)
+    if not receivers.add(url.reveal()):
+        return False
+    return bool(receivers.notify(body=str(body["text"]), title=title_of(body), notify_type=kind))

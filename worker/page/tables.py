@@ -17,8 +17,8 @@ UNRESOLVED_SHOWN = 20
 SAMPLES_PER_MINUTE = 12
 COMMAND_MAX = 600
 
-# The kind of a column says how it is set: word, number, text (long), command (to be copied); named: where there
-# is no room for a table, its name stands beside its value.
+# The kind of a column says how it is set: word, number, text (long), command (to be copied); named: where
+# there is no room for a table, its name stands beside its value.
 Columns = list[tuple[str, str]]
 Row = tuple[str, list[str]]
 

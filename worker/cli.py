@@ -19,9 +19,11 @@ from config.errors import ConfigError
 from store.errors import StoreError
 from worker.cli_account import account, cancel_all, flatten
 from worker.cli_controls import halt, resolve, resume
+from worker.cli_drill import drill
 from worker.cli_exchange import exchange
 from worker.cli_health import healthcheck
 from worker.cli_look import executions, export, report
+from worker.cli_notify import notify_app
 from worker.cli_options import (
     AsJson,
     ConfigFile,
@@ -105,6 +107,7 @@ app = typer.Typer(
 config_app = typer.Typer(help="Look at the configuration: config show lists it.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(shadow_app, name="shadow")
+app.add_typer(notify_app, name="notify")
 app.add_typer(store_app, name="store")
 
 
@@ -337,3 +340,4 @@ app.command(short_help="Say whether the running worker is ready.")(healthcheck)
 app.command(short_help="List executions, the newest first.")(executions)
 app.command(short_help="Write executions to a Parquet, CSV or JSON Lines file.")(export)
 app.command(short_help="Tell what orders came to, as text and as a page.")(report)
+app.command(short_help="Kill a worker again and again, and judge what is left.")(drill)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
@@ -57,7 +57,7 @@ class Places:
     pagers: tuple[Secret, ...] = ()
     apprise: tuple[Secret, ...] = ()
     ping: tuple[Secret, ...] = ()
-    origins: Mapping[str, str] | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ apprise are imported when something is sent, and not before.
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import json
 import logging
+import sys
 import threading
 from dataclasses import dataclass
 from functools import partial
@@ -72,6 +74,9 @@ async def ping(url: Secret, timeout_s: float, *, trust_env: bool) -> Undelivered
 async def _request(
     method: str, url: Secret, data: bytes | None, timeout_s: float, *, trust_env: bool
 ) -> Undelivered | None:
+    if "aiohttp" not in sys.modules:
+        # It takes a quarter of a second, in which the loop has orders to send.
+        await aside(partial(importlib.import_module, "adapters.binance.wire_faults"), "import")
     import aiohttp
 
     from adapters.binance.wire_faults import FAULTS, why_not_connected

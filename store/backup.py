@@ -59,17 +59,22 @@ def name_of(now_ms: int) -> str:
     return f"executions-{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%SZ}.db"
 
 
-def back_up(source: Path, target: Path, *, clock: Clock, force: bool, keep: int | None, check: Check) -> Backup:
+def back_up(
+    source: Path, target: Path, *, clock: Clock, force: bool, keep: int | None, check: Check
+) -> Backup:
     """Copy the store at `source` to the file `target`, or into that folder under a name with the time.
 
-    `check` gives what is wrong with the copy, before it gets its name. `keep`: how many backups of this store
-    stay in the folder. Raises BackupRefusedError, StoreDamagedError or StoreError; then the target is as before.
+    `check` gives what is wrong with the copy, before it gets its name. `keep`: how many backups of this
+    store stay in the folder. Raises BackupRefusedError, StoreDamagedError or StoreError; then the target is
+    as before.
     """
     started_s = clock.monotonic_s()
     into_folder = target.is_dir()
     path = target / name_of(clock.wall_ms()) if into_folder else target
     if keep is not None and not into_folder:
-        raise BackupRefusedError(f"--keep counts the backups of a folder, and {target} is none: name a folder")
+        raise BackupRefusedError(
+            f"--keep counts the backups of a folder, and {target} is none: name a folder"
+        )
     if not path.parent.is_dir():
         raise BackupRefusedError(f"folder {path.parent} does not exist: make it, then back up again")
     if path.exists() and (not force or not path.is_file()):
@@ -169,8 +174,8 @@ def _refuse_damaged(draft: Path, source: Path, findings: list[str]) -> None:
     if findings:
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
         raise StoreDamagedError(
-            f"the copy of {source} is not sound ({findings[0]}{more}), so no backup was made: keep the last one, "
-            "and look at the store with execution-worker store verify"
+            f"the copy of {source} is not sound ({findings[0]}{more}), so no backup was made: keep the last "
+            "one, and look at the store with execution-worker store verify"
         )
 
 
@@ -194,9 +199,11 @@ def _put(draft: Path, path: Path, *, force: bool) -> None:
 
 
 def _prune(newest: Path, keep: int) -> tuple[str, ...]:
-    """Delete all but the newest `keep` backups of the same store in the folder; the names of those that went."""
+    """Delete all but the newest `keep` backups of the same store there; the names of those that went."""
     own = _store_id_of(newest)
-    names = sorted((each.name for each in newest.parent.iterdir() if _NAME.fullmatch(each.name)), reverse=True)
+    names = sorted(
+        (each.name for each in newest.parent.iterdir() if _NAME.fullmatch(each.name)), reverse=True
+    )
     same = [name for name in names if own is not None and _store_id_of(newest.parent / name) == own]
     gone = [name for name in same[keep:] if name != newest.name]
     for name in gone:

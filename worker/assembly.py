@@ -32,6 +32,7 @@ from worker.outputs import Outputs, begin_log, log_projector
 from worker.pace import Permits, Slots
 from worker.parts import Parts
 from worker.planning import rules_of
+from worker.pruner import Pruner
 from worker.pulse import Pulses
 from worker.report import Report
 from worker.resolver import NotSentRetry, Resolver
@@ -99,7 +100,7 @@ async def assemble(parts: Parts, executor: ThreadPoolExecutor) -> Daemon:
         metrics=metrics,
         log=parts.log,
         notifier=parts.notifier,
-        controls=Controls(parts.store.folder, floor, execution.symbols, pulses.of("controls")),
+        controls=_controls(parts, floor, writer, source, pulses),
         clock=clock,
         started_s=parts.started_s,
         gone_files=_gone_files(parts, writer) if source.kind == "jsonl" else None,
@@ -143,6 +144,12 @@ async def _writer_and_outputs(
     if behind is not None:
         parts.log.warning("outputs_left_behind", why=behind)
     return writer, outputs
+
+
+def _controls(parts: Parts, floor: Floor, writer: Writer, source: Source, pulses: Pulses) -> Controls:
+    kept_ms = floor.history_ms + floor.unseen_ms
+    pruner = Pruner(parts.store, writer, parts.clock, kept_ms, source.reachable_since_ms)
+    return Controls(parts.store.folder, floor, parts.execution.symbols, pulses.of("controls"), pruner=pruner)
 
 
 def _gone_files(parts: Parts, writer: Writer) -> GoneFiles:

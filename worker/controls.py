@@ -15,6 +15,8 @@ from store import control
 from store.records import Halt
 from worker.clerk import REFUSED, Clerk
 from worker.floor import Floor
+from worker.pruner import DO as DO_PRUNE
+from worker.pruner import Pruner
 from worker.pulse import Pulse
 
 TURN_S = 0.5
@@ -25,11 +27,20 @@ CANCEL_EVERY_S = 2.0
 class Controls:
     """One task of the daemon."""
 
-    def __init__(self, folder: Path, floor: Floor, symbols: Sequence[str], pulse: Pulse) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        floor: Floor,
+        symbols: Sequence[str],
+        pulse: Pulse,
+        *,
+        pruner: Pruner | None = None,
+    ) -> None:
         self._folder = folder
         self._floor = floor
         self._symbols = symbols
         self._pulse = pulse
+        self._pruner = pruner
         self._clerk = Clerk(floor.ledger, floor.writer, floor.halts, floor.report, floor.clock)
         # For which halts a symbol has nothing left that works.
         self._clean: dict[str, frozenset[Halt]] = {}
@@ -58,7 +69,7 @@ class Controls:
             )
         for name, request in control.waiting(self._folder):
             if isinstance(request, control.ControlRequest):
-                answer = await self._clerk.obey(request)
+                answer = await self._obey(request)
                 if request.do == "resume" and answer.done and not request.args.get("scope"):
                     floor.adapter.allow_again()
             else:
@@ -69,6 +80,11 @@ class Controls:
             control.answer(self._folder, name, answer)
         self._pulse.turn()
         await self._cancel_working()
+
+    async def _obey(self, request: control.ControlRequest) -> control.ControlAnswer:
+        if self._pruner is not None and request.do == DO_PRUNE:
+            return await self._pruner.obey(request)
+        return await self._clerk.obey(request)
 
     async def _cancel_working(self) -> None:
         """A full halt also takes back what still works; asked again until nothing is left."""

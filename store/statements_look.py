@@ -76,6 +76,10 @@ SELECT {_ORDER_KEYS}, NULL FROM executions AS x INDEXED BY executions_unsettled
 # One signal: its rows by either of its ids. The key's index holds the ids, so it is read instead of the
 # table, in pieces by the signal's time.
 IDS_BY_ORDER = "SELECT id FROM executions WHERE client_order_id = ?"
+IDS_GIVEN = """
+SELECT id FROM executions INDEXED BY executions_given_id
+ WHERE symbol = ? AND signal_id = ? AND id_given = 1 AND error_code IS NOT 'id_reused'
+"""
 KEY_PIECE = """
 SELECT signal_ts_ms FROM executions INDEXED BY executions_key
  WHERE signal_ts_ms < ?1 ORDER BY signal_ts_ms DESC LIMIT 1 OFFSET ?2

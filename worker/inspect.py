@@ -1,21 +1,22 @@
-"""`execution-worker inspect SIGNAL_ID`: one signal's whole history, why it ended so, and the original."""
+"""`execution-worker inspect SIGNAL_ID`: one signal's history in time, why it ended so, and the original."""
 
 from __future__ import annotations
 
 import sqlite3
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from config.load import Loaded
-from store import statements as sql
-from store.connection import open_reader
-from store.paths import DATABASE
+from store.execlog_line import Fact, event_of, line_of
+from store.lifecycle import State
 from streams.original import original_of
 from worker.exits import Exit
-from worker.parts import EXECUTIONS_FOLDER
+from worker.look_executions import folder_of, unreadable
+from worker.look_pages import Look, LookError
+from worker.look_table import clean
+from worker.look_timeline import Phase, Step, phase_lines, phases, step_lines
 from worker.when import moment
 
 _SHOWN = (
@@ -43,25 +44,27 @@ Row = dict[str, object]
 
 def print_inspection(loaded: Loaded, signal_id: str, *, as_json: bool) -> int:
     """Print every execution with this signal id or order id; exit 65 when there is none."""
-    execution = loaded.settings.execution
-    path = execution.output_dir / EXECUTIONS_FOLDER / DATABASE
+    folder = folder_of(loaded)
     for prefix in _ORDER_ID_PREFIXES:
         signal_id = signal_id.removeprefix(prefix)
     try:
-        found = read_history(path, signal_id)
+        found = read_history(folder, signal_id)
+    except LookError as error:
+        sys.stderr.write(f"{error}\n")
+        return Exit.DATA
     except sqlite3.Error as error:
-        sys.stderr.write(f"store {path} cannot be read ({error}): name its folder with --output\n")
+        sys.stderr.write(unreadable(folder, error))
         return Exit.DATA
     if not found:
         sys.stderr.write(
-            f"no execution has the signal id {signal_id} in {path}: "
+            f"no execution has the signal id {clean(signal_id)} in {folder}: "
             "the signal was not read yet, belongs to another symbol list, or was set aside as malformed "
-            f"(see {path.parent / 'deadletter'})\n"
+            f"(see {folder / 'deadletter'})\n"
         )
         return Exit.DATA
     for row in found:
         row["original"] = original_of(
-            execution.signals_dir,
+            loaded.settings.execution.signals_dir,
             file=str(row["place_file"]),
             offset=_number(row["place_offset"]),
             length=_number(row["place_length"]),
@@ -74,47 +77,116 @@ def print_inspection(loaded: Loaded, signal_id: str, *, as_json: bool) -> int:
     return Exit.OK
 
 
-def read_history(path: Path, signal_id: str) -> list[Row]:
-    """The rows of a signal with their events. Raises sqlite3.Error when there is no store."""
-    with closing(open_reader(path)) as reader:
-        cursor = reader.execute(sql.ROWS_OF, (signal_id,))
-        names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
+def read_history(folder: Path, signal_id: str) -> list[Row]:
+    """The rows of a signal, their events and the execution log's lines. Raises LookError, sqlite3.Error."""
+    with Look(folder) as opened:
+        rows = [row for row_id in opened.ids_of(signal_id) if (row := opened.row(row_id)) is not None]
         for row in rows:
-            first = _first_event(reader, _number(row["reserved_ms"]))
+            ended_ms = row["exec_ts_ms"]
+            steps = [
+                Step(*values)
+                for values in opened.steps_of(
+                    _number(row["id"]),
+                    _number(row["reserved_ms"]),
+                    None if ended_ms is None else _number(ended_ms),
+                )
+            ]
             row["events"] = [
-                {"at_ms": at_ms, "from": before, "to": after, "reason": reason}
-                for at_ms, before, after, reason in reader.execute(sql.EVENTS_OF, (first, row["id"]))
+                _event(step, before) for step, before in zip(steps, [None, *steps], strict=False)
+            ]
+            row["phases"] = [
+                {"phase": part.name, "from_ms": part.from_ms, "took_ms": part.took_ms}
+                for part in phases(row, steps)
+            ]
+            row["execution_log"] = [
+                msgspec.Raw(line_of(fact).rstrip())
+                for step in steps
+                if (fact := _fact(row, step)) is not None
             ]
     return rows
 
 
-def _first_event(reader: sqlite3.Connection, at_ms: int) -> int:
-    """The first sequence number at that time or later; times never decrease along the sequence."""
-    low, high = 0, int(reader.execute(sql.LAST_EVENT_SEQ).fetchone()[0])
-    while low < high:
-        middle = (low + high) // 2
-        if reader.execute(sql.EVENT_TIME, (middle,)).fetchone()[0] < at_ms:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+def _event(step: Step, before: Step | None) -> dict[str, object]:
+    return {
+        "at_ms": step.at_ms,
+        "from": step.before,
+        "to": step.after,
+        "reason": step.reason,
+        "after_ms": None if before is None else step.at_ms - before.at_ms,
+        "qty": step.qty,
+        "price": step.price,
+        "seq": step.seq,
+    }
+
+
+def _fact(row: Row, step: Step) -> Fact | None:
+    """What the execution log's line is made of; None where a step makes none."""
+    try:
+        before = None if step.before is None else State(step.before)
+        if event_of(before, State(step.after)) is None:
+            return None
+    except (ValueError, KeyError):
+        return None
+    return Fact(
+        seq=step.seq,
+        symbol=str(row["symbol"]),
+        at_ms=step.at_ms,
+        before=step.before,
+        after=step.after,
+        reason=step.reason,
+        qty=step.qty,
+        price=step.price,
+        row_id=_number(row["id"]),
+        side=str(row["side"]),
+        order_json=_text(row["order_json"]),
+        meta_json=str(row["meta_json"]),
+        guard_reason=_text(row["guard_reason"]),
+        order_id=_text(row["client_order_id"]) or _text(row["order_id"]),
+    )
 
 
 def _lines(row: Row) -> list[str]:
-    lines = [f"execution {row['id']} of signal {row['signal_id']}"]
+    lines = [f"execution {row['id']} of signal {clean(row['signal_id'])}"]
     lines.append(f"  {'signal time':<13} {moment(row['signal_ts_ms'])}")
-    lines += [f"  {name:<13} {row[name]}" for name in _SHOWN if row[name] is not None]
-    lines.append("  history")
-    events = row["events"]
+    lines += [f"  {name:<13} {clean(row[name])}" for name in _SHOWN if row[name] is not None]
+    parts, events, facts = row["phases"], row["events"], row["execution_log"]
+    assert isinstance(parts, list)
     assert isinstance(events, list)
-    for event in events:
-        step = f"{event['from'] or 'read'} -> {event['to']}"
-        why = f"  ({event['reason']})" if event["reason"] else ""
-        lines.append(f"    {moment(event['at_ms'])}  {step}{why}")
-    lines.append(f"  original      {row['place_file']} at {row['place_offset']}")
-    lines.append(f"    {row['original'] or 'is no longer there (the file was changed, moved or deleted)'}")
+    assert isinstance(facts, list)
+    if parts:
+        lines.append("  took")
+        drawn = [Phase(part["phase"], part["from_ms"], part["took_ms"]) for part in parts]
+        lines += phase_lines(drawn, plain=not _speaks_utf8())
+    lines.append("  history")
+    lines += step_lines([_step_of(event) for event in events])
+    if facts:
+        lines.append("  execution log")
+        lines += [f"    {clean(bytes(fact).decode())}" for fact in facts]
+    lines.append(f"  original      {clean(row['place_file'])} at {row['place_offset']}")
+    original = row["original"]
+    missing = "is no longer there (the file was changed, moved or deleted)"
+    lines.append(f"    {missing if original is None else clean(original)}")
     return lines
+
+
+def _step_of(event: dict[str, object]) -> Step:
+    return Step(
+        _number(event["seq"]),
+        _number(event["at_ms"]),
+        _text(event["from"]),
+        str(event["to"]),
+        _text(event["reason"]),
+        _text(event["qty"]),
+        _text(event["price"]),
+    )
+
+
+def _speaks_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def _number(value: object) -> int:

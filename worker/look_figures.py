@@ -22,7 +22,6 @@ _WIDE = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _EIGHT_DIGITS = Context(prec=8)
 
 EARNED_HEADS = (
-    "orders filled",
     "traded",
     "fees",
     "slippage bps",
@@ -53,7 +52,6 @@ def short(value: Decimal | None) -> str:
 def earned_cells(earned: Earned) -> tuple[str, ...]:
     """The cells below EARNED_HEADS."""
     return (
-        str(earned.filled),
         money(earned.traded),
         money(earned.fees),
         "-" if earned.slippage_bps is None else f"{earned.slippage_bps:.4f}",

@@ -19,6 +19,7 @@ from store import statements as sql
 from store import statements_look as look
 from store.connection import APPLICATION_ID, newest_version, open_reader
 from store.paths import DATABASE
+from worker.planning import client_order_id
 
 # Events in one piece: some 50 ms of reading. The first pieces backwards are smaller: fifty rows need few.
 EVENTS_MAX = 20_000
@@ -193,9 +194,25 @@ class Look:
             yield self.connection.execute(statement, {**wanted.parameters(), **piece}).fetchall()
 
     def ids_of(self, signal_id: str) -> list[int]:
-        """The rows of a signal id or client order id, oldest first, at most SAME_ID_MAX."""
+        """The rows of a signal id or client order id, oldest first, at most SAME_ID_MAX.
+
+        Ids that an index knows are found at once: client order ids, and those that the producer gave or that
+        went over a wire. Only for others are all keys read.
+        """
         execute = self.connection.execute
-        found = {int(row[0]) for row in execute(look.IDS_BY_ORDER, (signal_id,)).fetchall()}
+        symbols = [str(row[0]) for row in execute(sql.LANES).fetchall()]
+        wire_ids = [signal_id, *(client_order_id(symbol, signal_id) for symbol in symbols)]
+        found: set[int] = set()
+        for wire_id in wire_ids:
+            found.update(int(row[0]) for row in execute(look.IDS_BY_ORDER, (wire_id,)).fetchall())
+        for symbol in symbols:
+            found.update(int(row[0]) for row in execute(look.IDS_GIVEN, (symbol, signal_id)).fetchall())
+        return sorted(found or self._scanned(signal_id))[:SAME_ID_MAX]
+
+    def _scanned(self, signal_id: str) -> set[int]:
+        """The rows with a signal id, by reading all keys, the newest first."""
+        execute = self.connection.execute
+        found: set[int] = set()
         newest = execute(look.NEWEST_KEY).fetchone()[0]
         end = None if newest is None else newest + 1
         while end is not None and len(found) < SAME_ID_MAX:
@@ -205,7 +222,7 @@ class Look:
                 int(one[0]) for one in execute(look.IDS_IN_PIECE, (start, end, signal_id)).fetchall()
             )
             end = None if row is None else start
-        return sorted(found)[:SAME_ID_MAX]
+        return found
 
     def row(self, row_id: int) -> dict[str, object] | None:
         """All columns of a row; None when it is gone."""

@@ -35,6 +35,8 @@ from worker.look_spread import OverTime, Spread
 
 # The pieces of a chart: as many as a person can tell apart on a screen.
 PIECES = 240
+# Fewer for latency: a quantile of three orders says nothing.
+ANSWER_PIECES = 60
 # What a venue's answer says of fees in another asset than the quote: the fee is a bare number then.
 _FOREIGN_FEES = ("fees ", "; fees ")
 _SIDES: dict[str, OrderSide] = {"long": "buy", "short": "sell"}
@@ -85,6 +87,7 @@ class Report:
     book: Book
     answers: Spread
     answers_over_time: OverTime
+    pieces: OverTime
     lags: Spread
     curves: dict[str, Curve] = field(default_factory=lambda: defaultdict(Curve))
     unreadable: int = 0
@@ -165,7 +168,8 @@ def collect(opened: Look, wanted: Wanted, cost: Cost, now_ms: int) -> Report:
         outcomes=Outcomes(),
         book=Book(since_ms=wanted.since_ms),
         answers=Spread(),
-        answers_over_time=OverTime(first_ms, last_ms, PIECES),
+        answers_over_time=OverTime(first_ms, last_ms, ANSWER_PIECES),
+        pieces=OverTime(first_ms, last_ms, PIECES),
         lags=Spread(),
     )
     for rows in opened.pieces(look.REPORT_COUNTS, wanted, first, last):
@@ -237,7 +241,7 @@ def _count(report: Report, filled: Filled, earned: Decimal | None, kept: _Kept) 
     """What the charts show of one order."""
     if filled.price is not None:
         change = exact_sum(earned or _ZERO, filled.fee.copy_negate())
-        piece = report.answers_over_time.piece_of(filled.at_ms)
+        piece = report.pieces.piece_of(filled.at_ms)
         report.curves[quote_asset(filled.symbol)].add(piece, change)
     if kept.latency_ms is not None:
         report.answers.add(kept.latency_ms)

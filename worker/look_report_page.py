@@ -84,7 +84,7 @@ def _tiles(report: Report) -> str:
 def _equity(report: Report) -> str:
     charts = []
     for asset, curve in sorted(report.curves.items()):
-        width = report.answers_over_time.width_ms
+        width = report.pieces.width_ms
         points = [(report.first_ms, 0.0)]
         points += [
             (min(report.first_ms + (piece + 1) * width, report.last_ms), float(total))
@@ -97,7 +97,7 @@ def _equity(report: Report) -> str:
             lambda value: f"{value:,.6g}",
         )
         told = f"{asset}: {money(curve.total)} at the end, deepest fall {money(curve.drawdown)}"
-        charts.append(f'<p class="soft">{escape(told)}</p>{chart}')
+        charts.append(f'<p class="soft">{escape(told)}</p>{_wide(chart)}')
     return _section("Equity: realised profit after fees", "".join(charts))
 
 
@@ -109,9 +109,10 @@ def _answers(report: Report) -> str:
     if not report.answers.count:
         return _section("How long the venue took to answer", told)
     counts = report.answers.bars(_EDGES_MS)
-    labels = [f"≤ {span(edge).removesuffix(' ms')}" for edge in _EDGES_MS] + ["more"]
+    labels = [f"≤ {span(edge)}" for edge in _EDGES_MS] + ["more"]
     bars = [
-        Bar(label, count, f"{label} ms: {count} orders") for label, count in zip(labels, counts, strict=True)
+        Bar(label.removesuffix(" ms"), count, f"{label}: {count} orders")
+        for label, count in zip(labels, counts, strict=True)
     ]
     over_time = report.answers_over_time
     lines = [Line("p50", "one", over_time.points(0.5)), Line("p95", "two", over_time.points(0.95))]
@@ -120,10 +121,16 @@ def _answers(report: Report) -> str:
     return _section(
         "How long the venue took to answer",
         told
-        + bar_chart("orders by milliseconds to the answer", bars)
+        + '<p class="key">orders by milliseconds to the answer</p>'
+        + _wide(bar_chart("orders by milliseconds to the answer", bars))
         + key
-        + line_chart("latency over time", lines, ends, lambda value: f"{value:g} ms"),
+        + _wide(line_chart("latency over time", lines, ends, lambda value: f"{value:g} ms")),
     )
+
+
+def _wide(inside: str) -> str:
+    """Scrolls by itself where the screen is narrow."""
+    return f'<div class="wide">{inside}</div>' if inside else ""
 
 
 def _reasons(head: str, reasons: Counter[str]) -> str:
@@ -140,7 +147,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int) -> 
     if not rows:
         return ""
     lines = [_row("th", head, left), *(_row("td", row, left) for row in rows)]
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+    return _wide(f"<table>{''.join(lines)}</table>")
 
 
 def _row(tag: str, cells: Sequence[str], left: int) -> str:

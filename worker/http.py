@@ -22,7 +22,7 @@ from worker.page.sights import Sights
 # Prometheus, a probe and a few people; what exceeds it is refused.
 CONNECTIONS_MAX = 64
 # Those that wait in the kernel until they are taken: half a second of them.
-WAITING_MAX = 256
+WAITING_MAX = 512
 COMMAND_CHARACTERS_MAX = 80
 LISTENING = "0A"
 REMEDY = "set execution.http.port to another one (0 takes any free one)"

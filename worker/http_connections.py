@@ -1,7 +1,7 @@
 """The connections of the status server: few at a time, paced, and each with a bounded life.
 
 Whoever opens many, says nothing, speaks slowly or asks without end costs the worker a small share of
-its time: connections are taken one per turn of the loop and in paced order, the others wait in the
+its time: they are taken one per turn of the loop and answered in paced order, the others wait in the
 kernel. When all places are taken, the oldest that has not asked yet makes room, so that a probe of this
 host still gets through.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -24,9 +25,10 @@ HEADER_BYTES_MAX = 4_096
 HEADERS_MAX = 64
 # Who has just connected is given this long to ask, however many wait.
 GRACE_S = 0.25
-# The pace: what a connection and a request are reckoned at, and how much may come at once. Together
-# with the share they keep HTTP at a tenth of the loop's time: 500 connections or 100 requests a second.
-ACCEPT_S, REQUEST_S, BURST_S = 0.002, 0.008, 0.1
+# What one that comes and one that asks are reckoned at, and how much may come at once: 1 000 connections
+# and 100 requests a second. Each costs the loop about a tenth of that.
+ACCEPT_S, REQUEST_S, BURST_S = 0.001, 0.01, 0.1
+# A request that takes longer than others delays the next ones, but not for long.
 LOOP_SHARE = 0.1
 DEBT_S_MAX = 0.2
 # No descriptors left: it is no use to ask at once.
@@ -65,7 +67,11 @@ class Pace:
 
 
 class Connections:
-    """Takes connections from a listening socket and bounds them."""
+    """Takes connections from a listening socket and bounds them.
+
+    One that has come waits as a bare socket until it says something; only then, and in paced order, it
+    becomes a connection that understands HTTP.
+    """
 
     def __init__(self, listener: socket.socket, answer: Answer) -> None:
         self.taken = self.refused = self.dropped = self.too_slow = 0
@@ -73,29 +79,43 @@ class Connections:
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._server = web.Server(self._respond)
-        self._pace = Pace()
+        self._coming_pace, self._asking_pace = Pace(), Pace()
+        # Who has said nothing yet, the oldest first, with the time of its coming; then who waits its turn.
+        self._silent: dict[socket.socket, float] = {}
+        self._asking: deque[tuple[socket.socket, float]] = deque()
         self._open: set[Connection] = set()
-        # Those that have not asked yet, the oldest first, with the time of their coming.
-        self._silent: dict[Connection, float] = {}
-        self._coming: set[asyncio.Task[object]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        # Those whose request is not complete, the oldest first.
+        self._slow: dict[Connection, float] = {}
+        self._opening: set[asyncio.Task[object]] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
     def listen(self) -> None:
         """Take connections from now on."""
-        self._timer = None
         if not self._closed:
             self._loop.add_reader(self._listener, self._take)
 
     def status(self) -> dict[str, object]:
         """What /status shows of them."""
         return {
-            "connections": len(self._open),
+            "connections": self._held(),
             "taken": self.taken,
             "refused": self.refused,
             "dropped": self.dropped,
             "too_slow": self.too_slow,
         }
+
+    def _held(self) -> int:
+        return len(self._silent) + len(self._asking) + len(self._open)
+
+    def _later(self, name: str, delay_s: float, call: Callable[[], None]) -> None:
+        """One timer of each name."""
+        if name not in self._timers and not self._closed:
+            self._timers[name] = self._loop.call_later(delay_s, self._now, name, call)
+
+    def _now(self, name: str, call: Callable[[], None]) -> None:
+        del self._timers[name]
+        call()
 
     def _take(self) -> None:
         """One connection, then everybody else's turn."""
@@ -107,43 +127,90 @@ class Connections:
             self._rest(REST_S)
             return
         now_s = self._loop.time()
-        self._pace.charge(now_s, ACCEPT_S)
+        peer.setblocking(False)
         if self._has_room(now_s):
             self.taken += 1
-            self._welcome(peer, now_s)
+            self._silent[peer] = now_s
+            self._loop.add_reader(peer, self._spoke, peer)
+            self._later("sweep", CONNECTION_S_MAX, self._sweep)
         else:
             self.refused += 1
-            _turn_away(peer)
-        wait_s = self._pace.wait_s(now_s)
+            _turn_away(peer, TOO_MANY)
+        self._coming_pace.charge(now_s, ACCEPT_S)
+        wait_s = self._coming_pace.wait_s(now_s)
         if wait_s:
             self._rest(wait_s)
 
     def _rest(self, seconds: float) -> None:
         self._loop.remove_reader(self._listener)
-        self._timer = self._loop.call_later(seconds, self.listen)
+        self._later("listen", seconds, self.listen)
 
     def _has_room(self, now_s: float) -> bool:
-        if len(self._open) < CONNECTIONS_MAX:
+        """Whether there is a place; the oldest that has not asked leaves its own."""
+        if self._held() < CONNECTIONS_MAX:
             return True
-        oldest = next(iter(self._silent), None)
-        if oldest is None or now_s - self._silent[oldest] < GRACE_S:
+        silent, slow = next(iter(self._silent), None), next(iter(self._slow), None)
+        if silent is not None and now_s - self._silent[silent] >= GRACE_S:
+            self._hang_up(silent, TOO_MANY)
+        elif slow is not None and now_s - self._slow[slow] >= GRACE_S:
+            self.leave(slow)
+            slow.end(TOO_MANY)
+        else:
             return False
         self.dropped += 1
-        self.leave(oldest)
-        oldest.end(TOO_MANY)
         return True
 
-    def _welcome(self, peer: socket.socket, now_s: float) -> None:
-        peer.setblocking(False)
-        connection = Connection(self._server, self)
-        self._open.add(connection)
-        self._silent[connection] = now_s
-        coming = self._loop.create_task(self._loop.connect_accepted_socket(lambda: connection, peer))
-        self._coming.add(coming)
-        coming.add_done_callback(lambda task: self._came(task, connection))
+    def _hang_up(self, peer: socket.socket, last_words: bytes) -> None:
+        self._loop.remove_reader(peer)
+        del self._silent[peer]
+        _turn_away(peer, last_words)
 
-    def _came(self, task: asyncio.Task[object], connection: Connection) -> None:
-        self._coming.discard(task)
+    def _sweep(self) -> None:
+        """End what has been silent for too long; the others are asked when the next one's time is over."""
+        oldest_s = self._loop.time() - CONNECTION_S_MAX
+        while (peer := next(iter(self._silent), None)) is not None:
+            left_s = self._silent[peer] - oldest_s
+            if left_s > 0:
+                self._later("sweep", left_s, self._sweep)
+                return
+            self.too_slow += 1
+            self._hang_up(peer, TOO_SLOW)
+
+    def _spoke(self, peer: socket.socket) -> None:
+        """It says something, or has gone."""
+        self._loop.remove_reader(peer)
+        came_s = self._silent.pop(peer)
+        try:
+            gone = not peer.recv(1, socket.MSG_PEEK)
+        except OSError:
+            gone = True
+        if gone:
+            peer.close()
+            return
+        self._asking.append((peer, came_s))
+        self._open_next()
+
+    def _open_next(self) -> None:
+        now_s = self._loop.time()
+        while self._asking and not self._closed:
+            wait_s = self._asking_pace.wait_s(now_s)
+            if wait_s:
+                self._later("open", wait_s, self._open_next)
+                return
+            self._asking_pace.charge(now_s, REQUEST_S)
+            peer, came_s = self._asking.popleft()
+            connection = Connection(self._server, self)
+            self._open.add(connection)
+            self._slow[connection] = came_s
+            self._start(peer, connection)
+
+    def _start(self, peer: socket.socket, connection: Connection) -> None:
+        task = self._loop.create_task(self._loop.connect_accepted_socket(lambda: connection, peer))
+        self._opening.add(task)
+        task.add_done_callback(lambda done: self._opened(done, connection))
+
+    def _opened(self, task: asyncio.Task[object], connection: Connection) -> None:
+        self._opening.discard(task)
         if task.cancelled() or task.exception() is not None:
             # Gone before it could be looked after.
             self.leave(connection)
@@ -155,23 +222,22 @@ class Connections:
         began_s = self._loop.time()
         response = await self._answer(request)
         now_s = self._loop.time()
-        self._pace.charge(now_s, min((now_s - began_s) / LOOP_SHARE, DEBT_S_MAX))
+        self._asking_pace.charge(now_s, min((now_s - began_s) / LOOP_SHARE, DEBT_S_MAX))
         return response
 
     def asked(self, connection: Connection) -> None:
-        """Its request is there."""
-        if self._silent.pop(connection, None) is not None:
-            self._pace.charge(self._loop.time(), REQUEST_S)
+        """Its request is complete."""
+        self._slow.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
         """Make room."""
         self._open.discard(connection)
-        self._silent.pop(connection, None)
+        self._slow.pop(connection, None)
 
     def overdue(self, connection: Connection) -> None:
         """Its time is over."""
         self.too_slow += 1
-        if connection in self._silent:
+        if connection in self._slow:
             connection.end(TOO_SLOW)
         else:
             connection.abort()
@@ -181,18 +247,21 @@ class Connections:
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._listener)
-            if self._timer is not None:
-                self._timer.cancel()
             self._listener.close()
+            for timer in self._timers.values():
+                timer.cancel()
+            for peer in list(self._silent):
+                self._hang_up(peer, b"")
+            while self._asking:
+                self._asking.popleft()[0].close()
         self._server.pre_shutdown()
         await self._server.shutdown(CLOSE_S_MAX)
 
 
-def _turn_away(peer: socket.socket) -> None:
+def _turn_away(peer: socket.socket, last_words: bytes) -> None:
     """Say so and close, without making a connection of it."""
-    peer.setblocking(False)
     with suppress(OSError):
-        peer.send(TOO_MANY)
+        peer.send(last_words)
     with suppress(OSError):
         # What is left unread would reach the peer as a reset, before the sentence.
         peer.recv(65_536)

@@ -57,9 +57,9 @@ OPPOSITE = {Event.HALTED: Event.RESUMED, Event.RESUMED: Event.HALTED, Event.STAR
 EVERYTHING = "all"
 
 
-def ended_by(notice: Notice) -> tuple[Event, str | None] | None:
-    """The event and key whose next occurrence is a new one; a key of None stands for all keys."""
-    opposite = OPPOSITE.get(notice.event)
-    if opposite is not None:
-        return opposite, None if notice.key == EVERYTHING else notice.key
-    return None
+def is_over(told: tuple[Event, str], by: Notice) -> bool:
+    """Whether what was told of this event and key is over when `by` is said: next time it is a new one."""
+    event, key = told
+    if OPPOSITE.get(by.event) is not event:
+        return False
+    return key == by.key or EVERYTHING in (key, by.key)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from worker.notices.notice import Notice, Phase, ended_by
+from config.notify_settings import Event
+from worker.notices.notice import Notice, Phase, is_over
 
 # More symbols than a worker may have; what was told longest ago is forgotten first.
 KEPT_MAX = 2_000
@@ -22,14 +23,14 @@ class Repeats:
 
     def __init__(self, repeat_s: float) -> None:
         self._repeat_s = repeat_s
-        self._told: OrderedDict[tuple[str, str, str], _Told] = OrderedDict()
+        self._told: OrderedDict[tuple[Event, str, Phase], _Told] = OrderedDict()
 
     def count(self, notice: Notice, now_s: float) -> int | None:
         """How often it happened since it was told last, this time included; None: not to be told now.
 
         What begins after it ended, or the other way round, is told however soon.
         """
-        key = (notice.event.value, notice.key, notice.phase.value)
+        key = (notice.event, notice.key, notice.phase)
         self._forget_what_is_over(notice)
         told = self._told.get(key)
         if told is not None and now_s - told.at_s < self._repeat_s:
@@ -43,12 +44,8 @@ class Repeats:
         return count
 
     def _forget_what_is_over(self, notice: Notice) -> None:
-        over = ended_by(notice)
         if notice.phase is not Phase.ONCE:
             other = Phase.ENDED if notice.phase is Phase.BEGAN else Phase.BEGAN
-            self._told.pop((notice.event.value, notice.key, other.value), None)
-        if over is None:
-            return
-        event, only = over
-        for key in [key for key in self._told if key[0] == event and only in (None, key[1])]:
+            self._told.pop((notice.event, notice.key, other), None)
+        for key in [key for key in self._told if is_over(key[:2], notice)]:
             del self._told[key]

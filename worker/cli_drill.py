@@ -62,12 +62,25 @@ def drill(
     from config.seams import SystemClock
     from worker.drill.command import DrillOptions, run_drill
 
+    given = given_of(config, output=output).over(earlier(ctx))
     loaded: Loaded | None = None
-    if into is None:
-        # The output folder is all that is wanted of the settings; the mode is not the drill's business.
-        given = given_of(config, output=output).over(earlier(ctx))
+    if into is None or given.config is not None:
+        # Where the evidence goes and who is told of a failure; the mode is not the drill's business.
         given.overrides["execution.mode"] = "dry_run"
         loaded = given.load()
+    if into is None:
+        assert loaded is not None
         into = loaded.settings.execution.output_dir / "drills"
     options = DrillOptions(kind, kills, into, seed, report, as_json)
-    raise typer.Exit(run_drill(options, SystemClock()))
+    code, why = run_drill(options, SystemClock())
+    if why is not None and loaded is not None:
+        _tell(loaded, why)
+    raise typer.Exit(code)
+
+
+def _tell(loaded: Loaded, why: str) -> None:
+    """To whoever the settings name for a drill that failed."""
+    from worker.notices.say import say_once
+
+    for sentence in say_once(loaded.settings, "drill_failed", {"why": why}):
+        typer.echo(f"execution-worker: {sentence}", err=True)

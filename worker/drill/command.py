@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ TELL_S = 5.0
 DISK_S_PER_KILL = 60.0
 DISK_S = 300.0
 SEEDS = 1_000_000
+WHY_MAX = 600
 RESULT, REPORT, TABLE = "result.json", "report.html", "table.txt"
 
 
@@ -159,12 +160,10 @@ async def _until_done(drills: Drills) -> list[RowResult] | None:
         return None
 
 
-def run_drill(
-    options: DrillOptions, clock: Clock, announce: Callable[[DrillResult, Path], None] | None = None
-) -> int:
-    """Carry the drills out and tell of them; 0 passed, 1 failed, 73 nowhere to write, 130 stopped.
+def run_drill(options: DrillOptions, clock: Clock) -> tuple[int, str | None]:
+    """Carry the drills out and tell of them: 0 passed, 1 failed, 73 nowhere to write, 130 stopped.
 
-    `announce` is told of the result, after everything was written.
+    With the exit code comes, of drills that failed, the sentence that others should be told.
     """
     started_ms = clock.wall_ms()
     seed = started_ms % SEEDS if options.seed is None else options.seed
@@ -176,12 +175,12 @@ def run_drill(
     except OSError as error:
         say(f"execution-worker: {error.filename or options.into} takes no drill ({error.strerror}): "
             "name a folder that is yours with --into")  # fmt: skip
-        return Exit.CANNOT_WRITE
+        return Exit.CANNOT_WRITE, None
     say(f"drill {options.kind}: {options.kills} kills, seed {seed}; the evidence is kept in {folder}")
     rows = asyncio.run(_until_done(Drills(options, folder, seed, clock)))
     if rows is None:
         say(f"stopped before its end, no process is left; what there is lies in {folder}")
-        return Exit.INTERRUPTED
+        return Exit.INTERRUPTED, None
     result = DrillResult(
         kind=options.kind,
         seed=seed,
@@ -193,9 +192,10 @@ def run_drill(
     )
     _keep(result, folder, options.report)
     _print(result, folder, as_json=options.as_json)
-    if announce is not None:
-        announce(result, folder)
-    return Exit.OK if result.passed else Exit.BUG
+    if result.passed:
+        return Exit.OK, None
+    failed = [row for row in rows if not row.passed]
+    return Exit.BUG, f"{'; '.join(f'{row.drill}: {row.why}' for row in failed)[:WHY_MAX]}; see {folder}"
 
 
 def _keep(result: DrillResult, folder: Path, report: Path | None) -> None:

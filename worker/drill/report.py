@@ -11,7 +11,7 @@ from worker.drill.figures import COLUMNS, DrillResult, RowResult, cells, percent
 
 HEADINGS = (
     "Drill", "Kills", "Signals fed", "Rows", "Lines", "Orders accepted", "Duplicates", "Lost",
-    "Recovery p50", "Recovery p99", "",
+    "Recovery p50", "Recovery p99", "Verdict",
 )  # fmt: skip
 BINS = 24
 WIDTH, BAR_HEIGHT, LANE_HEIGHT = 720, 120, 30
@@ -31,7 +31,7 @@ STYLE = """
   --line: #30363d; --good: #3fb950; --bad: #ff7b72; --worker: #ff7b72; --feed: #e3a13a; --exchange: #bc8cff;
   --full: #79c0ff; } }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 62rem; padding: 1rem; color: var(--ink); background: var(--paper);
+body { margin: 0 auto; max-width: 68rem; padding: 1rem; color: var(--ink); background: var(--paper);
   font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; }
@@ -40,7 +40,9 @@ h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .35rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
   white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; } tr.sum td { font-weight: 600; }
+th { white-space: normal; vertical-align: bottom; }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+tr.sum td { font-weight: 600; }
 svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 12px; }
 .bar { fill: var(--good); } .axis { stroke: var(--line); }
 .worker { stroke: var(--worker); } .feed { stroke: var(--feed); } .exchange { stroke: var(--exchange); }
@@ -105,7 +107,8 @@ def page(result: DrillResult, folder: Path) -> str:
 
 def _table(rows: Sequence[RowResult]) -> str:
     assert len(HEADINGS) == len(COLUMNS)
-    head = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
+    # The verdict comes second: on a phone the columns after it are out of sight.
+    head = "".join(f"<th>{escape(name)}</th>" for name in (HEADINGS[0], HEADINGS[-1], *HEADINGS[1:-1]))
     body = [_line(cells(row), "") for row in rows]
     if len(rows) > 1:
         body.append(_line(totals(rows), ' class="sum"'))
@@ -115,10 +118,10 @@ def _table(rows: Sequence[RowResult]) -> str:
 
 
 def _line(values: Sequence[str], attribute: str) -> str:
-    *others, verdict = values
+    name, *others, verdict = values
     look = "good" if verdict == "passed" else "bad"
     texts = "".join(f"<td>{escape(value)}</td>" for value in others)
-    return f'<tr{attribute}>{texts}<td class="{look}">{escape(verdict)}</td></tr>'
+    return f'<tr{attribute}><td>{escape(name)}</td><td class="{look}">{escape(verdict)}</td>{texts}</tr>'
 
 
 def _objections(rows: Sequence[RowResult]) -> list[str]:

@@ -116,12 +116,14 @@ def verify(
             if files and path.name == DATABASE and not verdict.is_copy:
                 in_use = verdict.in_use_by is not None
                 verdict.files = verify_files(reader, path.parent, findings, in_use=in_use)
-                if deep:
+                if deep and findings.counts.keys() & {"move", "state"}:
+                    findings.note("the execution log is looked at once the events are sound")
+                elif deep:
                     verdict.files += verify_log(reader, path.parent.parent, findings, in_use=in_use)
-    except (sqlite3.DatabaseError, OSError) as error:
-        findings.add(
-            "unreadable", f"{path} cannot be read to its end ({error}): keep a copy, restore a backup"
-        )
+    except sqlite3.DatabaseError as error:
+        findings.add("damaged", f"{path} cannot be read to its end ({error}): keep a copy, restore a backup")
+    except OSError as error:
+        findings.add("unreadable", f"{error.filename or path} cannot be read ({error.strerror})")
     if verdict.in_use_by is not None:
         findings.note(
             f"the store is in use by pid {verdict.in_use_by}: what it writes meanwhile is looked at next time"

@@ -22,7 +22,7 @@ from worker.cli_controls import halt, resolve, resume
 from worker.cli_drill import drill
 from worker.cli_exchange import exchange
 from worker.cli_health import healthcheck
-from worker.cli_look import executions, export, report
+from worker.cli_look import executions, export, report, top
 from worker.cli_notify import notify_app
 from worker.cli_options import (
     AsJson,
@@ -341,3 +341,4 @@ app.command(short_help="List executions, the newest first.")(executions)
 app.command(short_help="Write executions to a Parquet, CSV or JSON Lines file.")(export)
 app.command(short_help="Tell what orders came to, as text and as a page.")(report)
 app.command(short_help="Kill a worker again and again, and judge what is left.")(drill)
+app.command(short_help="Watch the worker in the terminal.")(top)

@@ -116,6 +116,25 @@ def report(
     raise typer.Exit(print_report(loaded, wanted, html, SystemClock()))
 
 
+def top(
+    ctx: typer.Context,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print one frame and end; also without a terminal.")
+    ] = False,
+    config: ConfigFile = None,
+    output: OutputFolder = None,
+) -> None:
+    """Watch the worker in the terminal: lanes, counts, rates, lag, halts, unresolved, last executions.
+
+    Once a second, until q or Ctrl-C. One frame ends with 3 when no worker runs.
+    """
+    from config.seams import SystemClock
+    from worker.look_screen import show_top
+
+    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    raise typer.Exit(show_top(loaded, SystemClock(), once=once))
+
+
 def _wanted(
     symbol: str | None,
     since: str | None,

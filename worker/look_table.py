@@ -15,6 +15,8 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _GAP = "  "
 _CUT = "~"
+# Columns of this weight and more go before any text is cut: they say little that others do not.
+_GOES_BEFORE_CUTS = 6
 
 
 class Column(NamedTuple):
@@ -37,13 +39,15 @@ def clean(text: object) -> str:
 def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], width: int | None) -> list[str]:
     """Head and rows in columns that fit `width`; None: as wide as they are.
 
-    Text that may be cut is cut first, the longest first; then columns go, the greatest weight first.
+    The heaviest columns go first, then text that may be cut is cut, then other columns go by weight.
     """
     cells = [[column.title for column in columns], *([clean(cell) for cell in row] for row in rows)]
     kept = list(range(len(columns)))
     widths = _widths(cells, kept)
-    while width is not None and _total(widths) > width and not _cut(columns, kept, widths, width):
+    while width is not None and _total(widths) > width:
         gone = max(kept, key=lambda number: columns[number].weight)
+        if columns[gone].weight < _GOES_BEFORE_CUTS and _cut(columns, kept, widths, width):
+            break
         if not columns[gone].weight:
             break
         kept.remove(gone)

@@ -24,7 +24,7 @@ _PLAIN_BLOCKS = "#"
 
 
 class Step(NamedTuple):
-    """One event of an execution; `qty` and `price` are what was filled by then, None where it tells of none."""
+    """One event of an execution; `qty` and `price`: what was filled by then, None where it tells of none."""
 
     seq: int
     at_ms: int

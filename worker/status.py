@@ -41,7 +41,7 @@ def print_status(loaded: Loaded, *, as_json: bool) -> int:
     except sqlite3.Error as error:
         sys.stderr.write(_why_unread(folder, error) + "\n")
         return Exit.NOT_RUNNING
-    found["worker"] = _ask(execution) if found["pid"] is not None else None
+    found["worker"] = ask_worker(execution) if found["pid"] is not None else None
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n")
     else:
@@ -105,7 +105,7 @@ def halts_on_record(reader: sqlite3.Connection, folder: Path) -> list[Halt]:
     return halts
 
 
-def _ask(execution: Execution) -> dict[str, object] | None:
+def ask_worker(execution: Execution) -> dict[str, object] | None:
     """The running worker's own /status; None when it does not answer."""
     if execution.http.port == 0:
         return None

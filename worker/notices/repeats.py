@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from config.notify_settings import Event
-from worker.notices.notice import Notice, Phase, is_over
+from worker.notices.notice import OPPOSITE, Notice, Phase, is_over
 
 # More symbols than a worker may have; what was told longest ago is forgotten first.
 KEPT_MAX = 2_000
@@ -47,5 +47,7 @@ class Repeats:
         if notice.phase is not Phase.ONCE:
             other = Phase.ENDED if notice.phase is Phase.BEGAN else Phase.BEGAN
             self._told.pop((notice.event, notice.key, other), None)
+        if notice.event not in OPPOSITE:
+            return
         for key in [key for key in self._told if is_over(key[:2], notice)]:
             del self._told[key]

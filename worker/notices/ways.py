@@ -79,7 +79,7 @@ async def _request(
         await aside(partial(importlib.import_module, "adapters.binance.wire_faults"), "import")
     import aiohttp
 
-    from adapters.binance.wire_faults import FAULTS, why_not_connected
+    from adapters.binance.wire_faults import FAULTS
 
     headers = {"User-Agent": "execution-worker"}
     if data is not None:
@@ -99,13 +99,29 @@ async def _request(
             answer = _judged(response)
             await response.content.read(ANSWER_BYTES_MAX)
             return answer
-    except ValueError:
+    except aiohttp.InvalidURL:
         return Undelivered("its address is no URL that can be asked", again=False)
     except FAULTS as error:
-        why = (
-            "no answer within the time limit" if isinstance(error, TimeoutError) else why_not_connected(error)
-        )
-        return Undelivered(why)
+        return Undelivered(_why(error))
+
+
+def _why(fault: BaseException) -> str:
+    """What went wrong, without a word of the library's: those quote the address."""
+    import aiohttp
+
+    from adapters.binance.wire_faults import why_lost, why_not_connected
+
+    match fault:
+        case TimeoutError():
+            return "no answer within the time limit"
+        case aiohttp.ClientConnectorError() | aiohttp.ClientConnectorCertificateError():
+            return why_not_connected(fault)
+        case aiohttp.ClientHttpProxyError():
+            return why_not_connected(fault)
+        case aiohttp.ClientResponseError():
+            return "its answer is not HTTP"
+        case _:
+            return why_lost(fault)
 
 
 def _resolver() -> AbstractResolver:

@@ -155,7 +155,7 @@
       parts.push(mark("line", { class: "grid", x1: left, x2: width - 4, y1: y(value), y2: y(value) }));
       parts.push(mark("text", { x: left - 6, y: y(value) + 4, "text-anchor": "end" }, words(value)));
     }
-    for (const [minutes, anchor] of [[60, "start"], [30, "middle"], [0, "end"]]) {
+    for (const [minutes, anchor] of [[spanMs / 60000, "start"], [spanMs / 120000, "middle"], [0, "end"]]) {
       const text = minutes ? minutes + " min ago" : "now";
       parts.push(mark("text", { x: x(end - minutes * 60000), y: height - 4, "text-anchor": anchor }, text));
     }
@@ -175,13 +175,15 @@
 
   function draw() {
     if (!samples) return;
-    const spanMs = samples.step_s * samples.length * 1000;
+    const rows = samples.samples;
+    const lived = rows.length ? rows[rows.length - 1][0] - rows[0][0] : 0;
+    const spanMs = [10, 20, 60].map((minutes) => minutes * 60000).find((span) => span >= lived) || 3600000;
     $("charts").hidden = false;
     chart($("lag"), [[1, "lag"]], spanMs);
     chart($("rate"), [[2, "signals"], [3, "orders"]], spanMs);
-    const last = samples.samples[samples.samples.length - 1];
-    say($("lag-now"), last && last[1] !== null ? words(last[1]) + " now" : "");
-    say($("rate-now"), last ? words(last[2]) + " and " + words(last[3]) + " now" : "");
+    const last = rows[rows.length - 1];
+    say($("lag-now"), last && last[1] !== null ? "now " + words(last[1]) : "");
+    say($("rate-now"), last ? "now " + words(last[2]) + " and " + words(last[3]) : "");
   }
 
   addEventListener("resize", draw);

@@ -14,9 +14,11 @@ from worker.page.words import ago, at_time, grouped, number, plain, shown, span
 
 EXECUTIONS_SHOWN = 50
 UNRESOLVED_SHOWN = 20
+LANES_SHOWN = 30
 SAMPLES_PER_MINUTE = 12
 COMMAND_MAX = 600
 
+_TROUBLE_FIRST = ("bad", "warn", "ok")
 # The kind of a column says how it is set: word, number, text (long), command (to be copied); named: where
 # there is no room for a table, its name stands beside its value.
 Columns = list[tuple[str, str]]
@@ -39,7 +41,7 @@ def halts(seen: Seen) -> Table:
     columns = [
         ("Halted", "word"),
         ("Why", "text"),
-        ("By", "named"),
+        ("By", "word named"),
         ("Since", "word named"),
         ("Until", "word named"),
         ("To end it", "command"),
@@ -50,7 +52,7 @@ def halts(seen: Seen) -> Table:
             [
                 shown(halt.scope or "everything"),
                 shown(halt.why),
-                shown(halt.who or "a file"),
+                shown(halt.who or "a file", 40),
                 "" if halt.at_ms <= 0 else at_time(halt.at_ms, seen.at_ms),
                 "a resume" if halt.until_ms is None else at_time(halt.until_ms, seen.at_ms),
                 _command(seen, "resume", *(["--symbol", halt.scope] if halt.scope else []), "--why", "TEXT"),
@@ -125,7 +127,11 @@ def lanes(seen: Seen) -> Table:
         ("Backlog", "number named"),
     ]
     rows = [_lane_row(lane, seen) for lane in seen.status.lanes]
-    return Table("lanes", "Lanes", "There is no lane.", columns, rows)
+    if len(rows) > LANES_SHOWN:
+        rows.sort(key=lambda row: _TROUBLE_FIRST.index(row[0]))
+    more = len(rows) - LANES_SHOWN
+    note = f"{more} more are not shown." if more > 0 else ""
+    return Table("lanes", "Lanes", "There is no lane.", columns, rows[:LANES_SHOWN], note)
 
 
 def _lane_row(lane: Lane, seen: Seen) -> Row:
@@ -254,7 +260,7 @@ def _near(used: int, limit: int | None) -> str:
 
 
 def _usd(text: str | None) -> str:
-    return "none" if text is None else f"{plain(grouped(text))} USD"
+    return "none" if text is None else f"{grouped(plain(text))} USD"
 
 
 def drills(seen: Seen) -> Table:

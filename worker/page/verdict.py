@@ -9,7 +9,7 @@ import msgspec
 
 from store.recent import Execution
 from worker.page.seen import Halt, Lane, Seen
-from worker.page.words import ago, at_time, delay, shown
+from worker.page.words import ago, at_time, delay, shown, span
 
 # So many failed orders running are no accident.
 FAILED_RUNNING_MIN = 5
@@ -18,6 +18,8 @@ SKIPPED_RUNNING_MIN = 20
 # Skips that are the producer's word, or the thresholds': nothing is wrong with the worker.
 QUIET_CODES = frozenset({"below_threshold", "not_confirmed", "gate_blocked", "flat", "cooldown"})
 LINES_MAX = 6
+# Signals may be rare; a silence of minutes is worth a look.
+SILENT_MS = 300_000
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -76,6 +78,8 @@ def _warnings(seen: Seen) -> Iterator[str]:
         yield f"no input: {'; '.join(waiting)}"
     else:
         yield from waiting
+    if silence := _silence(seen):
+        yield silence
     if skipped := _only_skips(seen.recent.executions):
         yield skipped
     if status.output_trouble:
@@ -121,6 +125,15 @@ def reason_of(execution: Execution) -> str:
     """Code and sentence of an outcome, and the producer's words where its gate was shut."""
     parts = [execution.error_code, execution.error_msg, execution.guard_reason]
     return ": ".join(part for part in parts if part)
+
+
+def _silence(seen: Seen) -> str | None:
+    read_ms = max((lane.last_read_ms for lane in seen.status.lanes), default=0)
+    if not read_ms:
+        silent = seen.status.uptime_s * 1000 >= SILENT_MS
+        return "no signal has come since the start" if silent else None
+    silent_ms = seen.at_ms - read_ms
+    return None if silent_ms < SILENT_MS else f"no signal has come for {span(silent_ms / 1000)}"
 
 
 def _latest(seen: Seen) -> str:

@@ -37,6 +37,7 @@ from worker.cli_options import (
     earlier,
     given_of,
 )
+from worker.cli_pages import completion, man
 from worker.cli_replay import replay
 from worker.cli_shadow import shadow_app
 from worker.cli_store import store_app
@@ -342,3 +343,5 @@ app.command(short_help="Write executions to a Parquet, CSV or JSON Lines file.")
 app.command(short_help="Tell what orders came to, as text and as a page.")(report)
 app.command(short_help="Kill a worker again and again, and judge what is left.")(drill)
 app.command(short_help="Watch the worker in the terminal.")(top)
+app.command(short_help="Print the completion script of a shell.")(completion)
+app.command(short_help="Print the man page.")(man)

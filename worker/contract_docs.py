@@ -26,8 +26,12 @@ from store.lifecycle import BIRTH_STATES, LATE_FILL_STATES, MOVES, TERMINAL_STAT
 from store.projector import dead_letter
 from store.records import DeadLetter, Move, Reservation, Share
 from worker import metrics
+from worker.cli import PROGRAM, app
+from worker.cli_tree import tree
 from worker.configuration_page import PAGE as CONFIGURATION
 from worker.configuration_page import page as configuration_page
+from worker.man_page import PAGE as MAN
+from worker.man_page import man_page
 from worker.tallies import Family
 
 CONTRACTS, SCHEMA, STATES = "api_contracts.md", "execution_log.schema.json", "order_state_machine.md"
@@ -49,6 +53,7 @@ def pages(contracts: str) -> dict[str, str]:
         SCHEMA: _schema(),
         STATES: _states(),
         CONFIGURATION: configuration_page(),
+        MAN: man_page(tree(app), PROGRAM),
     }
 
 

@@ -31,8 +31,8 @@ ACCEPT_S, REQUEST_S, BURST_S = 0.001, 0.01, 0.1
 # A request that takes longer than others delays the next ones, but not for long.
 LOOP_SHARE = 0.1
 DEBT_S_MAX = 0.2
-# No descriptors left: it is no use to ask at once.
-REST_S = 0.5
+# All places are taken, or no descriptors are left: it is no use to look at once.
+FULL_S, REST_S = 0.02, 0.5
 HEADERS = {
     "Server": "execution-worker",
     "Cache-Control": "no-store",
@@ -74,12 +74,12 @@ class Connections:
     """
 
     def __init__(self, listener: socket.socket, answer: Answer) -> None:
-        self.taken = self.refused = self.dropped = self.too_slow = 0
+        self.taken = self.dropped = self.too_slow = 0
         self._listener = listener
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._server = web.Server(self._respond)
-        self._coming_pace, self._asking_pace = Pace(), Pace()
+        self._pace_coming, self._pace_asking = Pace(), Pace()
         # Who has said nothing yet, the oldest first, with the time of its coming; then who waits its turn.
         self._silent: dict[socket.socket, float] = {}
         self._asking: deque[tuple[socket.socket, float]] = deque()
@@ -100,7 +100,6 @@ class Connections:
         return {
             "connections": self._held(),
             "taken": self.taken,
-            "refused": self.refused,
             "dropped": self.dropped,
             "too_slow": self.too_slow,
         }
@@ -119,6 +118,11 @@ class Connections:
 
     def _take(self) -> None:
         """One connection, then everybody else's turn."""
+        now_s = self._loop.time()
+        if not self._has_room(now_s):
+            # It waits in the kernel: being turned away would only make it come again at once.
+            self._rest(FULL_S)
+            return
         try:
             peer, _ = self._listener.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -126,18 +130,13 @@ class Connections:
         except OSError:
             self._rest(REST_S)
             return
-        now_s = self._loop.time()
+        self.taken += 1
         peer.setblocking(False)
-        if self._has_room(now_s):
-            self.taken += 1
-            self._silent[peer] = now_s
-            self._loop.add_reader(peer, self._spoke, peer)
-            self._later("sweep", CONNECTION_S_MAX, self._sweep)
-        else:
-            self.refused += 1
-            _turn_away(peer, TOO_MANY)
-        self._coming_pace.charge(now_s, ACCEPT_S)
-        wait_s = self._coming_pace.wait_s(now_s)
+        self._silent[peer] = now_s
+        self._loop.add_reader(peer, self._spoke, peer)
+        self._later("sweep", CONNECTION_S_MAX, self._sweep)
+        self._pace_coming.charge(now_s, ACCEPT_S)
+        wait_s = self._pace_coming.wait_s(now_s)
         if wait_s:
             self._rest(wait_s)
 
@@ -193,11 +192,11 @@ class Connections:
     def _open_next(self) -> None:
         now_s = self._loop.time()
         while self._asking and not self._closed:
-            wait_s = self._asking_pace.wait_s(now_s)
+            wait_s = self._pace_asking.wait_s(now_s)
             if wait_s:
                 self._later("open", wait_s, self._open_next)
                 return
-            self._asking_pace.charge(now_s, REQUEST_S)
+            self._pace_asking.charge(now_s, REQUEST_S)
             peer, came_s = self._asking.popleft()
             connection = Connection(self._server, self)
             self._open.add(connection)
@@ -222,7 +221,7 @@ class Connections:
         began_s = self._loop.time()
         response = await self._answer(request)
         now_s = self._loop.time()
-        self._asking_pace.charge(now_s, min((now_s - began_s) / LOOP_SHARE, DEBT_S_MAX))
+        self._pace_asking.charge(now_s, min((now_s - began_s) / LOOP_SHARE, DEBT_S_MAX))
         return response
 
     def asked(self, connection: Connection) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from worker import http_connections
-from worker.http import CONNECTIONS_MAX, BindError, PortBusyError, Server, bind_socket, holder_of, serve
+from worker.http import BindError, PortBusyError, Server, bind_socket, holder_of, serve
 from worker.http_endpoints import names_loopback
 from worker.metrics import Metrics
 
@@ -189,21 +189,6 @@ async def test_a_bug_in_the_worker_is_a_500_without_details_and_is_logged(
     assert status == 500
     assert b"Traceback" not in body
     assert [record.name for record in caplog.records] == ["aiohttp.server"]
-
-
-async def test_more_connections_than_the_limit_are_refused_and_room_comes_back(server: Server) -> None:
-    held = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(CONNECTIONS_MAX)]
-    refused = await send(server, b"")
-    assert refused.startswith(b"HTTP/1.1 503 ")
-    assert refused.endswith(b"\r\n\r\ntoo many connections\n")
-
-    for reader, writer in held:
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await reader.read()
-        writer.close()
-        await writer.wait_closed()
-
-    assert (await get(server, "/healthz"))[0] == 200
 
 
 async def test_a_client_that_never_ends_its_request_is_cut(

@@ -88,20 +88,22 @@ async def test_a_probe_gets_through_although_silent_or_slow_clients_hold_every_p
     assert told.startswith(b"HTTP/1.1 503 ")
 
 
-async def test_who_has_just_come_is_not_dropped_for_the_next_one(
+async def test_who_has_just_come_is_not_dropped_and_the_next_one_waits_for_a_place(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(http_connections, "GRACE_S", 60.0)
     held = await crowd(port, b"")
 
-    refused = await send(port, PROBE)
+    waiting = asyncio.create_task(code_of(port, PROBE))
+    await asyncio.wait({waiting}, timeout=0.1)
+    waited = not waiting.done()
     held[0][1].write(PROBE)
-
-    answered = await last_words(held[0])
+    answered, code = await last_words(held[0]), await waiting
     await release(held)
 
-    assert refused.startswith(b"HTTP/1.1 503 ")
+    assert waited
     assert answered.startswith(b"HTTP/1.1 200 ")
+    assert code == 200
 
 
 async def test_a_thousand_idle_connections_leave_the_descriptors_bounded(

@@ -1,9 +1,10 @@
-"""The drill as a command: the plans are carried out two at a time, and what came of them is told and kept."""
+"""The drill as a command: the plans are carried out a few at a time; what came of them is told and kept."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -18,13 +19,13 @@ from worker.drill import disk
 from worker.drill.course import Course
 from worker.drill.figures import DrillResult, RowResult, table
 from worker.drill.plans import Plan, chosen, shared_out
-from worker.drill.process import Process
+from worker.drill.process import COMPILED, Process
 from worker.drill.report import page
 from worker.exits import Exit
 from worker.version import VERSION
 
-# Starts are what costs, one core each; more at once would only wait for each other.
-AT_ONCE = 2
+# On two cores: one of three waits for an exchange or a full disk at any time.
+AT_ONCE = 3
 TELL_S = 5.0
 # The drill in the namespace has this much for each kill, and for its beginning and end.
 DISK_S_PER_KILL = 60.0
@@ -91,16 +92,15 @@ class Drills:
 
     async def _disk(self, plan: Plan, folder: Path, seed: int, kills: int) -> RowResult:
         """In a mount namespace where that can be had; the row is read from what its process left."""
-        trial = self._folder / "mount-trial"
-        trial.mkdir()
-        command = disk.command_in_namespace(trial, folder, seed, kills)
-        trial.rmdir()
+        beside = self._folder / "disk-start"
+        beside.mkdir()
+        command = disk.command_in_namespace(beside, folder, seed, kills)
         if command is None:
             course = disk.limited_course(folder, seed, self._clock)
             self._running[plan.folder] = course
             return await course.run(kills)
         self._running[plan.folder] = None
-        process = Process(command, self._folder / "disk.log", self._folder)
+        process = Process(command, beside / "disk.log", beside)
         try:
             await process.wait(self._clock, DISK_S + DISK_S_PER_KILL * kills)
         finally:
@@ -177,7 +177,10 @@ def run_drill(options: DrillOptions, clock: Clock) -> tuple[int, str | None]:
             "name a folder that is yours with --into")  # fmt: skip
         return Exit.CANNOT_WRITE, None
     say(f"drill {options.kind}: {options.kills} kills, seed {seed}; the evidence is kept in {folder}")
-    rows = asyncio.run(_until_done(Drills(options, folder, seed, clock)))
+    try:
+        rows = asyncio.run(_until_done(Drills(options, folder, seed, clock)))
+    finally:
+        shutil.rmtree(folder / COMPILED, ignore_errors=True)
     if rows is None:
         say(f"stopped before its end, no process is left; what there is lies in {folder}")
         return Exit.INTERRUPTED, None

@@ -21,6 +21,8 @@ POLL_S = 0.02
 PATIENCE_S = 60.0
 TAIL_BYTES = 1_500
 PR_SET_PDEATHSIG = 1
+# Python keeps what it compiled beside the drills of one command, not beside the program.
+COMPILED = "compiled"
 # The code that is drilled is the one that this package lies in, wherever the caller took it from.
 CODE = Path(worker.__file__).resolve().parent.parent
 
@@ -37,14 +39,17 @@ def die_with_parent() -> None:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """All that a process of a drill knows of its surroundings; `folder` is its home and its scratch."""
+    """All that a process of a drill knows of its surroundings; `folder` is its home and its scratch.
+
+    The folder around it, which all drills of one command share, is the drill's own as well.
+    """
     return {
         "PATH": os.defpath,
         "HOME": str(folder),
         "TMPDIR": str(folder),
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(CODE),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": str(folder.parent / COMPILED),
         "PYTHONUNBUFFERED": "1",
         **more,
     }

@@ -66,6 +66,11 @@ def worker_settings(plan: Plan, seed: int, rest_url: str | None) -> dict[str, ob
     return {"execution": execution, "broker": broker}
 
 
+def feed_command(plan: Path) -> list[str]:
+    """The producer on the plan in that file."""
+    return [sys.executable, "-m", "worker.drill.feed", str(plan)]
+
+
 class Scene:
     """Starts everybody, again and again, and ends them all."""
 
@@ -123,7 +128,7 @@ class Scene:
         """The next life of the producer; returns once it has begun to write."""
         self._feeds += 1
         before = self.progress.lives()
-        command = [sys.executable, "-m", "worker.drill.feed", str(self.folder / "feed.json")]
+        command = feed_command(self.folder / "feed.json")
         self.feed = Process(command, self.folder / f"feed-{self._feeds:03}.log", self.folder)
         until_s = self._clock.monotonic_s() + PATIENCE_S
         while self.progress.lives() == before:

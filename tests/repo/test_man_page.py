@@ -78,7 +78,7 @@ def completed(text: str, *words: str, cwd: Path) -> list[str]:
         cwd=cwd,
         timeout=60,
     )
-    return done.stdout.split()
+    return sorted(done.stdout.split())
 
 
 @pytest.mark.skipif(BASH is None, reason="bash is not installed: its completion was not tried")
@@ -89,7 +89,7 @@ def test_bash_completes_commands_options_and_values(root_command: Command, tmp_p
 
     assert completed(text, PROGRAM, "executi", cwd=tmp_path) == ["executions"]
     assert completed(text, PROGRAM, "executions", "--sid", cwd=tmp_path) == ["--side"]
-    assert completed(text, PROGRAM, "--mode", "", cwd=tmp_path) == ["dry_run", "paper", "testnet", "live"]
+    assert completed(text, PROGRAM, "--mode", "", cwd=tmp_path) == ["dry_run", "live", "paper", "testnet"]
     assert completed(text, PROGRAM, "config", "s", cwd=tmp_path) == ["show"]
     assert completed(text, PROGRAM, "check", "--config", "wi", cwd=tmp_path) == ["wide", "wide.yaml"]
     assert completed(text, PROGRAM, "check", "--output", "wi", cwd=tmp_path) == ["wide"]

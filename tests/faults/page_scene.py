@@ -21,6 +21,8 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT")
 SCRIPT = "<script>document.title='owned'</script>"
 IMAGE = '"><img src=x onerror="document.title=\'owned\'">'
 MARGIN_CODE = -2019
+# The exchange never tells what became of an order: its doubt outlasts every look.
+DOUBT_MS = "600000"
 GOOD, REFUSED, SHUT, FAINT = 8, 3, 4, 12
 
 
@@ -81,7 +83,12 @@ class Scene:
     @contextmanager
     def worker(self) -> Iterator[RunningWorker]:
         """The worker of the scene, which may be killed and come back."""
-        variables = {**self.exchange.variables, **outside.LIMITS, "V13_EXECUTION__HTTP__PORT": str(self.port)}
+        variables = {
+            **self.exchange.variables,
+            **outside.LIMITS,
+            "V13_EXECUTION__HTTP__PORT": str(self.port),
+            "V13_BROKER__VISIBILITY_MS": DOUBT_MS,
+        }
         options = ("--mode", "testnet", "--symbols", ",".join(SYMBOLS), "--sink", "jsonl")
         with outside.running_worker(self.output, *options, **variables) as worker:
             worker.wait_for("worker_ready")

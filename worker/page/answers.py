@@ -5,7 +5,9 @@ What costs something is made once a second, however many look on.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -13,9 +15,10 @@ from aiohttp import web
 from store.recent import EXECUTIONS_MAX, Execution
 from worker.history import SAMPLE_S, SAMPLES_MAX
 from worker.http import Probe
-from worker.page.markup import SCRIPT, STYLE, page_of
+from worker.page.markup import SCRIPT, STYLE, page_of, section_of
 from worker.page.seen import Seen, Status
 from worker.page.sights import Look, Sights
+from worker.page.tables import TABLES
 from worker.page.view import View, view_of
 from worker.page.words import shown
 
@@ -39,7 +42,7 @@ class Page:
     def __init__(self, probe: Probe, sights: Sights | None) -> None:
         self._probe = probe
         self._sights = sights
-        self._made: dict[str, tuple[Look, bytes]] = {}
+        self._made: dict[str, tuple[Look, asyncio.Task[bytes]]] = {}
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """The response to a GET or HEAD of one of PATHS."""
@@ -53,17 +56,35 @@ class Page:
             case "/executions.json":
                 return await self._executions(request.query.get("limit", str(EXECUTIONS_DEFAULT)))
             case "/page.json":
-                return _answer(await self._made_of(JSON, msgspec.json.encode), JSON)
+                return _answer(await self._made_once(JSON, self._make_json), JSON)
             case _:
-                return _answer(await self._made_of(HTML, lambda view: page_of(view).encode()), HTML)
+                return _answer(await self._made_once(HTML, self._make_html), HTML)
 
-    async def _made_of(self, kind: str, make: Callable[[View], bytes]) -> bytes:
-        """The page in one of its kinds, made anew with every look."""
+    async def _made_once(self, kind: str, make: Callable[[Look], Coroutine[Any, Any, bytes]]) -> bytes:
+        """The page in one of its kinds, made anew with every look, once for all who ask."""
         look = await self._look()
         made = self._made.get(kind)
         if made is None or made[0] is not look:
-            made = self._made[kind] = (look, make(view_of(self._seen(look))))
-        return made[1]
+            made = self._made[kind] = (look, asyncio.create_task(make(look), name="page"))
+        return await asyncio.shield(made[1])
+
+    async def _make_json(self, look: Look) -> bytes:
+        return msgspec.json.encode(await self._view(look))
+
+    async def _make_html(self, look: Look) -> bytes:
+        view, sections = await self._view(look), {}
+        for table in view.tables:
+            sections[table.key] = section_of(table)
+            await asyncio.sleep(0)
+        return page_of(view, sections).encode()
+
+    async def _view(self, look: Look) -> View:
+        """Table by table: an order that is due meanwhile waits for one of them at most."""
+        seen, tables = self._seen(look), []
+        for make in TABLES:
+            await asyncio.sleep(0)
+            tables.append(make(seen))
+        return view_of(seen, tables)
 
     async def _look(self) -> Look:
         return NOTHING_SEEN if self._sights is None else await self._sights.look()

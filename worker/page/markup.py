@@ -5,7 +5,7 @@ The script fills the same elements; both take every word from the view, and here
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
@@ -18,9 +18,10 @@ SCRIPT = (_FOLDER / "page.js").read_bytes()
 STYLE = (_FOLDER / "page.css").read_bytes()
 
 
-def page_of(view: View) -> str:
-    """The whole document."""
-    sections = {table.key: _section(table) for table in view.tables}
+def page_of(view: View, sections: Mapping[str, str] | None = None) -> str:
+    """The whole document; `sections` by the key of their table, where they were made before."""
+    if sections is None:
+        sections = {table.key: section_of(table) for table in view.tables}
     parts = {
         "title": escape(f"{view.mode_word} · {view.verdict.word}"),
         "version": escape(view.version),
@@ -49,7 +50,8 @@ def _fact(fact: Fact) -> str:
     )
 
 
-def _section(table: Table) -> str:
+def section_of(table: Table) -> str:
+    """A table with its title, or what is said instead of an empty one."""
     return (
         f'<section id="{escape(table.key)}" aria-labelledby="{escape(table.key)}-title">'
         f'<h2 id="{escape(table.key)}-title">{escape(table.title)}</h2>{_body(table)}'

@@ -126,34 +126,34 @@ def lanes(seen: Seen) -> Table:
         ("Queue", "number named"),
         ("Backlog", "number named"),
     ]
-    rows = [_lane_row(lane, seen) for lane in seen.status.lanes]
-    if len(rows) > LANES_SHOWN:
-        rows.sort(key=lambda row: _TROUBLE_FIRST.index(row[0]))
-    more = len(rows) - LANES_SHOWN
-    note = f"{more} more are not shown." if more > 0 else ""
-    return Table("lanes", "Lanes", "There is no lane.", columns, rows[:LANES_SHOWN], note)
+    found = [(*_lane_state(lane, seen), lane) for lane in seen.status.lanes]
+    if len(found) > LANES_SHOWN:
+        found.sort(key=lambda one: _TROUBLE_FIRST.index(one[0]))
+    rows = [
+        (
+            tone,
+            [
+                shown(lane.symbol),
+                shown(state),
+                ago(lane.last_read_ms, seen.at_ms),
+                number(lane.queue_len, 0),
+                number(lane.backlog, 0),
+            ],
+        )
+        for tone, state, lane in found[:LANES_SHOWN]
+    ]
+    note = f"{len(found) - len(rows)} more are not shown." if len(found) > len(rows) else ""
+    return Table("lanes", "Lanes", "There is no lane.", columns, rows, note)
 
 
-def _lane_row(lane: Lane, seen: Seen) -> Row:
+def _lane_state(lane: Lane, seen: Seen) -> tuple[str, str]:
+    """Tone and words."""
     halt = halt_of(lane.symbol, seen.status.halts)
     if halt is not None:
-        tone, state = "bad", f"halted: {halt.why}"
-    elif lane.blocked_by:
-        tone, state = "bad", f"blocked: {lane.blocked_by}"
-    elif lane.waiting_for:
-        tone, state = "warn", f"waits: {lane.waiting_for}"
-    else:
-        tone, state = "ok", "runs"
-    return (
-        tone,
-        [
-            shown(lane.symbol),
-            shown(state),
-            ago(lane.last_read_ms, seen.at_ms),
-            number(lane.queue_len, 0),
-            number(lane.backlog, 0),
-        ],
-    )
+        return "bad", f"halted: {halt.why}"
+    if lane.blocked_by:
+        return "bad", f"blocked: {lane.blocked_by}"
+    return ("warn", f"waits: {lane.waiting_for}") if lane.waiting_for else ("ok", "runs")
 
 
 def executions(seen: Seen) -> Table:

@@ -6,6 +6,8 @@ stranger has gone through `shown` here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from worker.page.seen import Seen
@@ -47,8 +49,8 @@ class View(msgspec.Struct, frozen=True):
     foot: str
 
 
-def view_of(seen: Seen) -> View:
-    """What is shown of what was seen."""
+def view_of(seen: Seen, tables: Sequence[Table] | None = None) -> View:
+    """What is shown of what was seen; `tables`, where they were made before."""
     status = seen.status
     word, says = MODES.get(status.mode, (shown(status.mode or "unknown mode", 40), ""))
     foot = [f"execution-worker {shown(status.version, 40)}", shown(seen.output)]
@@ -61,7 +63,7 @@ def view_of(seen: Seen) -> View:
         mode_says=f"{says}, {shown(status.venue, 60)}" if status.mode in ("testnet", "live") else says,
         verdict=verdict_of(seen),
         facts=_facts(seen),
-        tables=[table(seen) for table in TABLES],
+        tables=[table(seen) for table in TABLES] if tables is None else list(tables),
         foot=" · ".join(filter(None, foot)),
     )
 

@@ -12,9 +12,10 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def shown(text: object, characters_max: int = TEXT_MAX) -> str:
     """Text of a stranger: what cannot be seen or turns the reading around becomes a mark, and it ends."""
-    words = str(text)[: characters_max + 1]
-    seen = "".join(c if c.isprintable() else "\ufffd" for c in words)
-    return seen if len(seen) <= characters_max else seen[:characters_max] + "…"
+    words = str(text)
+    if len(words) > characters_max:
+        words = words[:characters_max] + "…"
+    return words if words.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in words)
 
 
 def span(seconds: float) -> str:
@@ -45,11 +46,13 @@ def ago(at_ms: int, now_ms: int) -> str:
 
 def at_time(at_ms: int, now_ms: int) -> str:
     """UTC `12:04:11`, with the day where it is another one."""
+    if at_ms // DAY_MS == now_ms // DAY_MS:
+        minutes, seconds = divmod(at_ms % DAY_MS // 1000, 60)
+        return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
     try:
-        moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+        return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (OverflowError, OSError, ValueError):
         return shown(at_ms, 20)
-    return moment.strftime("%H:%M:%S" if at_ms // DAY_MS == now_ms // DAY_MS else "%Y-%m-%d %H:%M:%S")
 
 
 def number(value: float, digits: int = 1) -> str:

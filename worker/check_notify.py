@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from config.notify_settings import Notify
 from config.settings import Settings
 from worker.doubt import Row, fail, ok, warn
+from worker.notices.apprise_way import apprise_ways
 from worker.notices.places import Places, PlacesError, places_of
 from worker.notices.trial import nobody
-from worker.notices.ways import apprise_missing
 
 SUBJECT = "notify"
 
@@ -22,12 +22,10 @@ def notify_rows(settings: Settings, environ: Mapping[str, str]) -> Iterator[Row]
     notify, mode = settings.execution.notify, settings.execution.mode
     try:
         places = places_of(notify, environ)
+        apprise_ways(places.apprise, places.origins.get("apprise", ""))
     except PlacesError as error:
         yield _told(str(error))
         return
-    missing = apprise_missing() if places.apprise else None
-    if missing is not None:
-        yield _told(missing)
     receivers = (*places.webhooks, *places.pagers, *places.apprise)
     if not receivers:
         what, _, remedy = nobody(notify).partition(": ")

@@ -18,6 +18,7 @@ FIRST_PAUSE_S = 1.0
 PAUSE_S_MAX = 60.0
 # Between attempts at the end, when there are two seconds for all of them.
 LAST_PAUSE_S = 0.25
+NO_TIME = "there was no time left at the end"
 
 
 class _NotArrivedError(Exception):
@@ -87,15 +88,15 @@ class Receiver:
 
     async def _within(self, message: Message, until_s: float) -> Undelivered | None:
         """Attempts until it arrived or the time is over."""
-        found: Undelivered | None = Undelivered("there was no time left at the end", again=False)
         body = self._wording.body(message)
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             found = await self._way.send(body, min(left_s, self._notify.timeout_s))
+            self._note(found)
             if found is None or not found.again:
-                break
+                return found
             await self._clock.sleep(min(LAST_PAUSE_S, max(0.0, until_s - self._clock.monotonic_s())))
-        self._note(found)
-        return found
+        self.trouble = self.trouble or NO_TIME
+        return Undelivered(NO_TIME, again=False)
 
     async def _deliver(self, message: Message) -> None:
         body, give_up_s = self._wording.body(message), self._clock.monotonic_s() + self._notify.retry_s

@@ -17,13 +17,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from config.notify_settings import Event, Notify
 from config.seams import Clock
 from worker.logs import Log
+from worker.notices.apprise_way import apprise_ways
 from worker.notices.delivery import Receiver
 from worker.notices.notice import Notice
-from worker.notices.places import Places, PlacesError
+from worker.notices.places import Places
 from worker.notices.repeats import Repeats
 from worker.notices.tap import Tap
 from worker.notices.waiting import Message, Waiting
-from worker.notices.ways import AppriseWay, Undelivered, Way, WebhookWay, apprise_missing, ping
+from worker.notices.ways import Undelivered, Way, WebhookWay, ping
 from worker.notices.wording import Wording
 
 # Events between two turns of the herald's task: more is a flood, of which the first ones tell enough.
@@ -182,18 +183,17 @@ class Pinger:
 
 
 def herald_of(notify: Notify, places: Places, *, mode: str, clock: Clock) -> Herald:
-    """The herald for these addresses. Raises PlacesError where apprise is named and not installed."""
-    if places.apprise and (why := apprise_missing()) is not None:
-        raise PlacesError(why)
+    """The herald for these addresses. Raises PlacesError where apprise is needed and cannot be used."""
     wording = Wording(notify, name=notify.name or socket.gethostname(), mode=mode)
     receivers: list[Receiver] = []
     herald = Herald(notify, receivers, Pinger(places, notify, clock) if places.ping else None, clock)
     herald.hidden = places.hidden
     trust_env = notify.trust_env_proxy
+    others: list[Way] = [*apprise_ways(places.apprise, places.origins.get("apprise", ""))]
     ways: list[tuple[str, tuple[str, ...], list[Way]]] = [
         ("webhook", notify.webhook.events, [WebhookWay(url, trust_env=trust_env) for url in places.webhooks]),
         ("pager", notify.pager.events, [WebhookWay(url, trust_env=trust_env) for url in places.pagers]),
-        ("apprise", notify.apprise.events, [AppriseWay(url) for url in places.apprise]),
+        ("apprise", notify.apprise.events, others),
     ]
     for kind, events, found in ways:
         for number, way in enumerate(found, 1):

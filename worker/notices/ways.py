@@ -1,25 +1,21 @@
-"""The ways to receivers: a POST of JSON, a library for everything else, and a GET that says: still alive.
+"""The ways to receivers: a POST of JSON, and a GET that says: still alive.
 
-What goes wrong comes back in words of our own, because those of the libraries quote addresses. aiohttp and
-apprise are imported when something is sent, and not before.
+What goes wrong comes back in words of our own, because those of the library quote addresses. aiohttp is
+imported when something is sent, and not before.
 """
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import importlib.util
 import json
-import logging
 import sys
-import threading
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from worker.notices.aside import Names, aside
 from worker.notices.places import Secret
-from worker.notices.wording import Body, title_of
+from worker.notices.wording import Body
 
 if TYPE_CHECKING:
     import aiohttp
@@ -31,10 +27,6 @@ ANSWER_BYTES_MAX = 16_384
 PAUSE_S_MAX = 60.0
 # Busy, or not well: later it may take the message.
 AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
-MISSING = (
-    "apprise is not installed, which execution.notify.apprise needs: "
-    "pip install execution-worker[notify], or remove its addresses"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,53 +134,3 @@ def _judged(response: aiohttp.ClientResponse) -> Undelivered | None:
     after = response.headers.get("Retry-After", "")
     pause_s = min(float(after), PAUSE_S_MAX) if after.isascii() and after.isdigit() else 0.0
     return Undelivered(f"it answered {status}", again=status in AGAIN, pause_s=pause_s)
-
-
-class AppriseWay:
-    """The library's own ways, each message in a thread that nobody waits for at the end."""
-
-    def __init__(self, url: Secret) -> None:
-        self._url = url
-        self._busy = threading.Lock()
-
-    async def send(self, body: Body, timeout_s: float) -> Undelivered | None:
-        """One attempt; a call that hangs is left alone, and no other is made beside it."""
-        if not self._busy.acquire(blocking=False):
-            return Undelivered("it is still busy with an earlier message")
-        try:
-            async with asyncio.timeout(timeout_s):
-                arrived = await aside(partial(self._told, body), "apprise")
-        except TimeoutError:
-            return Undelivered("no answer within the time limit")
-        except OSError:
-            arrived = False
-        if arrived:
-            return None
-        return Undelivered("apprise could not deliver it: look at the address and at the service")
-
-    def _told(self, body: Body) -> bool:
-        try:
-            return _told_by_apprise(self._url, body)
-        finally:
-            self._busy.release()
-
-
-def apprise_missing() -> str | None:
-    """The sentence for an installation without apprise; None when it is there."""
-    return None if importlib.util.find_spec("apprise") is not None else MISSING
-
-
-def _told_by_apprise(url: Secret, body: Body) -> bool:
-    for name in ("apprise", "urllib3", "requests"):
-        # Their records quote the addresses.
-        logger = logging.getLogger(name)
-        logger.propagate = False
-        logger.setLevel(logging.CRITICAL + 1)
-    import apprise
-
-    receivers = apprise.Apprise()
-    kinds = {"info": apprise.NotifyType.INFO, "warning": apprise.NotifyType.WARNING}
-    kind = kinds.get(str(body["severity"]), apprise.NotifyType.FAILURE)
-    if not receivers.add(url.reveal()):
-        return False
-    return bool(receivers.notify(body=str(body["text"]), title=title_of(body), notify_type=kind))

@@ -17,6 +17,7 @@ from config.notify_settings import Event, Notify, Webhook
 from config.seams import SystemClock
 from config.settings import Execution, Settings
 from worker.logs import Log
+from worker.notices.apprise_way import apprise_ways
 from worker.notices.herald import Herald, herald_of
 from worker.notices.notice import Notice
 from worker.notices.places import Places, PlacesError, Secret, places_of
@@ -319,3 +320,39 @@ async def test_a_flood_of_events_is_bounded_and_ends_in_a_few_messages() -> None
             await asyncio.sleep(0.05)
 
     assert (told.unheard, len(server.requests)) == (4_000, 1)
+
+
+async def test_apprise_delivers_where_it_is_installed() -> None:
+    pytest.importorskip("apprise", reason="apprise is not installed: its way was not tried")
+    async with serving() as server:
+        [way] = apprise_ways((Secret(f"json://127.0.0.1:{server.port}/{TOKEN}"),), "X")
+        arrived = await way.send({**BODY, "name": "west", "state": "once"}, 10)
+        server.usual = Act(reply(b"", 500))
+        refused = await way.send({**BODY, "name": "west", "state": "once"}, 10)
+
+    assert arrived is None
+    assert refused is not None
+    assert refused.why == "apprise could not deliver it: look at the address and at the service"
+    assert (bodies(server)[0]["title"], bodies(server)[0]["message"]) == ("west: test", "x")
+
+
+async def test_a_call_of_apprise_that_hangs_costs_its_time_and_none_is_made_beside_it() -> None:
+    pytest.importorskip("apprise", reason="apprise is not installed: its way was not tried")
+    async with serving(WireServer(usual=Act())) as server:
+        [way] = apprise_ways((Secret(f"json://127.0.0.1:{server.port}/?rto=1&cto=1"),), "X")
+        found = [await way.send({**BODY, "name": "west", "state": "once"}, 0.1) for _ in range(2)]
+
+    assert [one and one.why for one in found] == [
+        "no answer within the time limit",
+        "it is still busy with an earlier message",
+    ]
+
+
+def test_a_missing_apprise_is_a_sentence_and_nobody_misses_it_without_its_addresses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    assert apprise_ways((), "X") == []
+    with pytest.raises(PlacesError, match=r"pip install execution-worker\[notify\]"):
+        apprise_ways((Secret("tgram://token/1"),), "X")

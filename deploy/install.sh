@@ -66,16 +66,29 @@ point() {
 
 with_systemd() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
+# fits PY: sets found to its real path when it is new enough, can make environments, and is visible to the service,
+# whose sandbox shows it no home folders.
+fits() {
+  found=$("$1" -c 'import ensurepip, os, sys
+assert sys.version_info >= (3, 11)
+print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))' 2>/dev/null) || return 1
+  [[ ! "$found" =~ ^/(root|home|run/user)/ ]]
+}
+
 find_python() {
-  local candidate
-  for candidate in ${python:+"$python"} python3.14 python3.13 python3.12 python3.11 python3; do
-    if "$candidate" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      command -v "$candidate"
+  local name found=""
+  if [ -n "$python" ]; then
+    fits "$python" || fail 78 "$python is no Python 3.11 or newer with venv outside of /home and /root${found:+ (it is $found)}: name another"
+    python=$found
+    return
+  fi
+  for name in {/usr/bin,/usr/local/bin}/python3{.14,.13,.12,.11,} python3; do
+    if fits "$name"; then
+      python=$found
       return
     fi
-    [ -z "$python" ] || fail 78 "$python is no Python 3.11 or newer that can make virtual environments: name another"
   done
-  fail 78 "no Python 3.11 or newer with venv was found: apt install python3-venv, or name one with --python"
+  fail 78 "no Python 3.11 or newer with venv was found outside of /home and /root: apt install python3-venv, or name one with --python"
 }
 
 look_at_the_host() {
@@ -265,7 +278,7 @@ forget_old_versions() {
 }
 
 do_install() {
-  python=$(find_python)
+  find_python
   look_at_the_host
   if [ -n "$dry_run" ]; then
     say "would build and install with $python below $root$HOME_FOLDER"

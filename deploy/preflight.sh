@@ -52,12 +52,15 @@ PYTHON
 }
 
 python_row() {
-  local candidate
-  for candidate in ${python:+"$python"} "$HOME_FOLDER/current/bin/python" python3.14 python3.13 python3.12 python3.11 python3; do
+  local candidate path
+  for candidate in ${python:+"$python"} "$HOME_FOLDER/current/bin/python" {/usr/bin,/usr/local/bin}/python3{.14,.13,.12,.11,} python3; do
     if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       python=$candidate
-      if "$candidate" -c 'import ensurepip' 2>/dev/null; then
-        row ok python "$("$candidate" --version 2>&1), $candidate"
+      path=$("$candidate" -c 'import os, sys; print(os.path.realpath(getattr(sys, "_base_executable", sys.executable)))')
+      if [[ "$path" =~ ^/(root|home|run/user)/ ]]; then
+        row fail python "$path lies in a home folder, which the service cannot see" "apt install python3-venv: it is in /usr/bin"
+      elif "$candidate" -c 'import ensurepip' 2>/dev/null; then
+        row ok python "$("$candidate" --version 2>&1), $path"
       else
         row fail python "$candidate cannot make virtual environments" "apt install python3-venv"
       fi
@@ -168,13 +171,14 @@ user_rows() {
 # as_service TEST FOLDER: whether the worker may; as itself when this is not root.
 as_service() {
   if [ "$(id -u)" = 0 ] && id "$SERVICE_USER" >/dev/null 2>&1; then
-    runuser -u "$SERVICE_USER" -- test "$1" "$2"
+    setpriv --reuid "$SERVICE_USER" --regid "$SERVICE_USER" --init-groups test "$1" "$2"
   else
     test "$1" "$2"
   fi
 }
 
 folder_rows() {
+  local file
   if [ ! -d "$output" ]; then
     row ok output "$output is made by systemd with the first start"
   elif as_service -w "$output"; then
@@ -192,6 +196,11 @@ folder_rows() {
   else
     row ok signals "$signals is readable"
   fi
+  for file in "$signals"/signals.db "$signals"/signals_v2.db; do
+    if [ ! -f "$file" ] || as_service -w "$file"; then continue; fi
+    row fail tables "$file is not writable for $SERVICE_USER, so one of the two cannot use its -wal and -shm files" \
+      "chgrp signals $file && chmod g+rw,o= $file: SQLite makes new tables 0640, whatever the umask"
+  done
 }
 
 key_rows() {

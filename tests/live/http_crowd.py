@@ -1,7 +1,8 @@
 """A crowd of bad clients in a process of its own: idle, slow, of another name, without the right token.
 
-Run as `http_crowd.py PORT`; a line `on` or `off` on standard input starts and ends the load, the end of the
-input ends the process, which then prints how often each kind of client got each answer.
+Run as `http_crowd.py`; a line with a port on standard input sends everybody there, an empty line sends
+everybody home. The end of the input ends the process, which then prints by port how often each kind of
+client got each answer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import random
 import resource
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 
 IDLE, SLOW, STORMS = 1_000, 50, 8
@@ -37,17 +38,16 @@ REQUESTS = {
 class Crowd:
     """All of them, and what they were answered."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self) -> None:
         self._tasks: list[asyncio.Task[None]] = []
         self._random = random.Random(7)
-        self.answers: Counter[str] = Counter()
+        self.answers: dict[int, Counter[str]] = defaultdict(Counter)
 
-    def start(self) -> None:
+    def go_to(self, port: int) -> None:
         """Everybody comes at once."""
-        kinds = [self._again("idle", b"") for _ in range(IDLE)]
-        kinds += [self._again("slow", b"GET /healthz HTTP/1.1\r\nX: ") for _ in range(SLOW)]
-        kinds += [self._again(kind, text) for kind, text in REQUESTS.items() for _ in range(STORMS)]
+        kinds = [self._again(port, "idle", b"") for _ in range(IDLE)]
+        kinds += [self._again(port, "slow", b"GET /healthz HTTP/1.1\r\nX: ") for _ in range(SLOW)]
+        kinds += [self._again(port, kind, text) for kind, text in REQUESTS.items() for _ in range(STORMS)]
         self._tasks = [asyncio.create_task(kind) for kind in kinds]
 
     async def stop(self) -> None:
@@ -57,16 +57,16 @@ class Crowd:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
-    async def _again(self, kind: str, says: bytes) -> None:
+    async def _again(self, port: int, kind: str, says: bytes) -> None:
         while True:
-            code = await self._once(kind, says)
-            self.answers[f"{kind} {code}"] += 1
+            code = await self._once(port, kind, says)
+            self.answers[port][f"{kind} {code}"] += 1
             if kind in ("idle", "slow"):
                 await asyncio.sleep(self._random.uniform(0.5, 1.5) * AGAIN_S)
 
-    async def _once(self, kind: str, says: bytes) -> str:
+    async def _once(self, port: int, kind: str, says: bytes) -> str:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             await asyncio.sleep(AGAIN_S)
             return "no connection"
@@ -91,16 +91,15 @@ async def _drip(writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(SLOW_BYTE_S)
 
 
-async def run(port: int) -> Counter[str]:
+async def run() -> dict[int, Counter[str]]:
     """Follow the lines of standard input to their end."""
-    crowd, loop = Crowd(port), asyncio.get_running_loop()
+    crowd, loop = Crowd(), asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
-        if line == b"on\n":
-            crowd.start()
-        else:
-            await crowd.stop()
+        await crowd.stop()
+        if line.strip():
+            crowd.go_to(int(line))
     await crowd.stop()
     return crowd.answers
 
@@ -109,4 +108,4 @@ if __name__ == "__main__":
     # What is measured is the worker, and not how the kernel divides two cores.
     os.setpriority(os.PRIO_PROCESS, 0, 19)
     resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
-    sys.stdout.write(json.dumps(asyncio.run(run(int(sys.argv[1])))))
+    sys.stdout.write(json.dumps(asyncio.run(run())))

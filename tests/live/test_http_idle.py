@@ -1,6 +1,7 @@
 """A thousand idle connections and storms of bad requests: trading goes on as if nobody were there.
 
-One worker, phases with and without the crowd in turn, and the ratio of what both cost. Takes two minutes.
+Two workers. The crowd goes to the one that is measured and to the other one in turn, so that the host has the
+same to do in all phases, and the ratio tells what the crowd costs the worker. Takes two minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from statistics import median
 from threading import Thread
 
 import pytest
-from outside import RunningWorker, clean_environment, until
+from outside import RunningWorker, clean_environment, running_worker, until
 
 HERE = Path(__file__).resolve().parent
 TIMED_WORKER = HERE.parent / "bench" / "timed_worker.py"
@@ -74,16 +75,16 @@ def timed_worker(tmp_path: Path) -> Iterator[tuple[RunningWorker, Path]]:
 
 
 def before_others(pid: int) -> None:
-    """Before whatever else this host does, where that is allowed: the worker is to be measured, not the host."""
+    """Before whatever else this host does, where that is allowed."""
     with suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, pid, -15)
 
 
 @contextmanager
-def crowd(port: int) -> Iterator[subprocess.Popen[str]]:
-    """The bad clients, not yet switched on."""
+def crowd() -> Iterator[subprocess.Popen[str]]:
+    """The bad clients, still at home."""
     with subprocess.Popen(
-        [sys.executable, str(HERE / "http_crowd.py"), str(port)],
+        [sys.executable, str(HERE / "http_crowd.py")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -94,9 +95,10 @@ def crowd(port: int) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def tell(process: subprocess.Popen[str], what: str) -> None:
+def send(process: subprocess.Popen[str], port: int | None) -> None:
+    """Send everybody to a port, or home."""
     assert process.stdin is not None
-    process.stdin.write(f"{what}\n")
+    process.stdin.write(f"{port or ''}\n")
     process.stdin.flush()
 
 
@@ -175,13 +177,21 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
+def port_of(worker: RunningWorker) -> int:
+    """Its HTTP port, when it is served."""
+    port = int(worker.wait_for("worker_ready")["http"].rpartition(":")[2])
+    until(lambda: "success_count" in worker.get("/status"), "the status server")
+    return port
+
+
 def figures(seen: Seen, taken: list[list[float]]) -> str:
     off, on = (sorted(ms for phase in taken[first::2] for ms in phase) for first in (0, 1))
     return (
-        f"append to order, {len(off)} without and {len(on)} with the crowd: "
+        f"append to order, {len(off)} with the crowd elsewhere and {len(on)} with it here: "
         f"p50 {percentile(off, 0.5):.2f} and {percentile(on, 0.5):.2f} ms (ratio {ratio(taken, 0.5):.2f}), "
         f"p99 {percentile(off, 0.99):.2f} and {percentile(on, 0.99):.2f} ms "
-        f"(ratio {ratio(taken, 0.99):.2f})\nshare of a processor {median(seen.busy['off']):.2f} and {median(seen.busy['on']):.2f}; "
+        f"(ratio {ratio(taken, 0.99):.2f})\n"
+        f"share of a processor {median(seen.busy['off']):.2f} and {median(seen.busy['on']):.2f}; "
         f"memory +{more(seen.resident_kib)} KiB, descriptors +{more(seen.descriptors)}; "
         f"{len(seen.probes_s)} probes, {seen.probes_refused} refused, "
         f"p50 {1e3 * median(seen.probes_s):.0f} ms, slowest {1e3 * max(seen.probes_s):.0f} ms"
@@ -199,17 +209,19 @@ def test_idle_slow_and_bad_clients_do_not_slow_trading(
     seen = Seen()
     before_others(os.getpid())
 
-    with timed_worker(tmp_path) as (worker, moments):
-        port = int(worker.wait_for("worker_ready")["http"].rpartition(":")[2])
-        until(lambda: "success_count" in worker.get("/status"), "the status server")
-        with crowd(port) as load:
-            for number in range(2 * PAIRS):
-                tell(load, phase_of(number))
-                time.sleep(WARM_UP_S)
-                feed(worker, number, seen, port)
-            tell(load, "off")
-            http = json.loads(worker.get("/status"))["http"]
-            answers = json.loads(load.communicate(timeout=30)[0])
+    with (
+        timed_worker(tmp_path) as (worker, moments),
+        running_worker(tmp_path / "elsewhere", "--symbols", "BTCUSDT") as other,
+        crowd() as load,
+    ):
+        port, elsewhere = port_of(worker), port_of(other)
+        for number in range(2 * PAIRS):
+            send(load, port if phase_of(number) == "on" else elsewhere)
+            time.sleep(WARM_UP_S)
+            feed(worker, number, seen, port)
+        send(load, None)
+        http = json.loads(worker.get("/status"))["http"]
+        answers = json.loads(load.communicate(timeout=30)[0])[str(port)]
         until(lambda: json.loads(worker.get("/status"))["queue_len"] == 0, "the last signals")
         assert worker.stop() == 0
     taken = latencies_ms(seen, moments)

@@ -54,7 +54,7 @@ def earned_cells(earned: Earned) -> tuple[str, ...]:
     return (
         money(earned.traded),
         money(earned.fees),
-        "-" if earned.slippage_bps is None else f"{earned.slippage_bps:.4f}",
+        "-" if earned.slippage_bps is None else f"{round(earned.slippage_bps, 4) + 0.0:.4f}",
         money(earned.realised),
         money(earned.net),
         str(earned.closings),

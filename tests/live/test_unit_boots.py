@@ -1,7 +1,8 @@
 """The unit under a real systemd, in a container that install.sh fills: it starts, works, dies and comes back.
 
-One boot, some 90 s; boot_probe.sh acts inside and notes what it sees. Needs root, systemd-nspawn and a Python below
-/usr; where the container does not boot, this is skipped loudly and tests/integration/test_systemd_units.py remains.
+One boot, some 90 s; boot_probe.sh acts inside and notes what it sees. Needs root, systemd-nspawn and a Python
+below /usr. Where the container does not boot this is skipped loudly; then there is still
+tests/integration/test_systemd_units.py.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from config.settings import Mode
 from config.strategy_mode import StrategySettings
 from worker.check_host import host_rows
 from worker.check_notify import notify_rows
-from worker.check_output import output_rows, stamps_of
+from worker.check_output import control_rows, output_rows, stamps_of
 from worker.check_source import source_rows
 from worker.doubt import Level, Row, as_table, fail, ok, warn
 from worker.exits import Exit
@@ -38,6 +38,7 @@ def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: 
         *settings_rows(loaded),
         *source_rows(execution, stamps_of(execution.output_dir / EXECUTIONS_FOLDER).get("source_kind")),
         *output_rows(execution),
+        *control_rows(execution.http.token_file, environ),
         *notify_rows(loaded.settings, environ),
     ]
     if execution.mode is Mode.PAPER:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from config.secret_file import SecretFileError
 from config.settings import ExecLog, Execution
 from store import statements as sql
 from store.connection import APPLICATION_ID, newest_version, open_reader
@@ -17,6 +18,7 @@ from store.lock import holder_pid
 from store.paths import DATABASE, MARKER
 from worker.doubt import Row, fail, ok, warn
 from worker.http import BindError, bind_socket
+from worker.http_token import check_token
 from worker.parts import EXECUTIONS_FOLDER
 
 DISK_WARN_BYTES = 1 << 30
@@ -212,6 +214,20 @@ def port_row(host: str, port: int) -> Row:
         finding, _, remedy = str(error).rpartition(": ")
         return fail("status port", finding, remedy)
     return ok("status port", f"{host}:{port}" if port else f"{host}, any free port")
+
+
+def control_rows(path: Path | None, environ: Mapping[str, str]) -> Iterator[Row]:
+    """Whether the token of those who may halt and resume over HTTP can be used; none: no row."""
+    subject = "control over HTTP"
+    if path is None:
+        return
+    try:
+        check_token(path, environ)
+    except SecretFileError as error:
+        finding, _, remedy = str(error).rpartition(": ")
+        yield fail(subject, finding, remedy)
+    else:
+        yield ok(subject, f"for those who hold the token in {path}")
 
 
 def _user(uid: int) -> str:

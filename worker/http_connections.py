@@ -250,6 +250,7 @@ class Connections:
                 self._hang_up(peer, b"")
             while self._asking:
                 self._asking.popleft()[0].close()
+        await asyncio.gather(*self._opening, return_exceptions=True)
         self._server.pre_shutdown()
         await self._server.shutdown(CLOSE_S_MAX)
 

@@ -10,6 +10,8 @@ import pytest
 from config.errors import ConfigError
 from config.load import load_settings
 from config.secret_file import SecretFileError
+from worker.check_output import control_rows
+from worker.doubt import Level
 from worker.http_token import TokenFile, check_token
 
 TOKEN = "a-made-up-token-of-0123456789-letters"
@@ -74,6 +76,15 @@ def test_a_file_that_systemd_hands_over_may_be_roots_with_its_mask(tmp_path: Pat
 
     assert TokenFile(path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}).matches(TOKEN.encode())
     assert refusal(path).kind == "permission"
+
+
+def test_check_has_a_row_for_it_with_what_to_do(tmp_path: Path) -> None:
+    (good,) = control_rows(token_at(tmp_path / "token"), {})
+    (bad,) = control_rows(token_at(tmp_path / "token", mode=0o644), {})
+
+    assert list(control_rows(None, {})) == []
+    assert good.level is Level.OK
+    assert (bad.level, bad.remedy) == (Level.FAIL, "chmod 600 it")
 
 
 def test_each_token_that_is_read_is_hidden_from_the_log(tmp_path: Path) -> None:

@@ -54,10 +54,10 @@ def _write(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def read_whole(path: Path) -> tuple[bytes, os.stat_result] | None:
+def read_whole(path: Path, bytes_max: int = BYTES_MAX) -> tuple[bytes, os.stat_result] | None:
     """The bytes of a regular file and its status; None when it is not there.
 
-    Raises SmallFileFaultError for anything else than a readable file of at most BYTES_MAX.
+    Raises SmallFileFaultError for anything else than a readable file of at most `bytes_max`.
     """
     try:
         descriptor = os.open(path, _READ)
@@ -69,13 +69,13 @@ def read_whole(path: Path) -> tuple[bytes, os.stat_result] | None:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SmallFileFaultError(f"{path} is no regular file")
-        data = os.read(descriptor, BYTES_MAX + 1)
+        data = os.read(descriptor, bytes_max + 1)
     except OSError as error:
         raise SmallFileFaultError(f"{path} cannot be read ({error.strerror})") from None
     finally:
         os.close(descriptor)
-    if len(data) > BYTES_MAX:
-        raise SmallFileFaultError(f"{path} has more than {BYTES_MAX} bytes")
+    if len(data) > bytes_max:
+        raise SmallFileFaultError(f"{path} has more than {bytes_max} bytes")
     return data, status
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rig import rows as rig
 from rig.virtual_clock import START_MS, ManualClock
@@ -18,6 +19,7 @@ from store import statements_recent
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.recent import EXECUTIONS_MAX, ROWS_LOOKED_AT_MAX, UNRESOLVED_MAX, read_recent
+from worker.drill.figures import DrillResult, RowResult
 from worker.history import SAMPLES_MAX, History, quantile_of
 from worker.metrics import LAG_MS_BOUNDS, Metrics
 from worker.page.drills import newest_drill
@@ -220,7 +222,14 @@ RESULT: dict[str, Any] = {
     "ended_ms": 2,
     "passed": True,
     "rows": [
-        {"drill": "restart", "passed": True, "kills": 5, "recovery_p50_s": None, "new_in_a_later_version": 1}
+        {
+            "drill": "restart",
+            "passed": True,
+            "kills": 5,
+            "recovery_p50_s": None,
+            "accepted": None,
+            "new_in_a_later_version": 1,
+        }
     ],
 }
 
@@ -236,6 +245,26 @@ def test_the_newest_drill_that_has_a_result_is_found(tmp_path: Path) -> None:
 
     assert isinstance(found, tuple)
     assert (found[0].name, found[1].kind, found[1].rows[0].kills) == ("20260102-000000-restart", "restart", 5)
+
+
+def test_what_the_command_writes_is_what_the_page_reads(tmp_path: Path) -> None:
+    figures = {"kills": 9, "signals": 8, "rows": 8, "lines": 8, "accepted": None, "duplicates": 0, "lost": 1}
+    recovery = {"recovery_p50_s": 0.5, "recovery_p99_s": None, "folder": "disk", "took_s": 1.0}
+    row = RowResult(kind="disk", drill="full disk", passed=False, why="1 lost", **figures, **recovery)
+    result = DrillResult(kind="disk", seed=3, started_ms=1, ended_ms=2, passed=False, rows=(row,))
+    drill_of(tmp_path, "20260101-000000-disk", msgspec.to_builtins(result))
+
+    found = newest_drill(tmp_path)
+
+    assert isinstance(found, tuple)
+    assert (found[1].seed, found[1].rows[0].lost, found[1].rows[0].why) == (3, 1, "1 lost")
+
+
+def test_a_result_that_tells_at_length_is_read_all_the_same(tmp_path: Path) -> None:
+    moments = [{"at_s": number / 10, "what": "killed"} for number in range(10_000)]
+    drill_of(tmp_path, "20260101-000000-all", {**RESULT, "timeline": moments})
+
+    assert isinstance(newest_drill(tmp_path), tuple)
 
 
 @pytest.mark.parametrize("content", ["no drill", {"kind": 7}, []])

@@ -12,6 +12,8 @@ from worker.page.seen import Drill
 
 DRILLS_FOLDER = "drills"
 RESULT_FILE = "result.json"
+# A drill of 1 000 kills tells what happened when: some 200 KB.
+RESULT_BYTES_MAX = 4_194_304
 # A folder's name begins with its time, so the newest come first; one that has no result yet is passed over.
 FOLDERS_LOOKED_AT_MAX = 20
 
@@ -27,7 +29,7 @@ def newest_drill(output_dir: Path) -> tuple[Path, Drill] | str | None:
     for name in [name for name in names if name[:1].isdigit()][:FOLDERS_LOOKED_AT_MAX]:
         folder = output_dir / DRILLS_FOLDER / name
         try:
-            found = read_whole(folder / RESULT_FILE)
+            found = read_whole(folder / RESULT_FILE, RESULT_BYTES_MAX)
             if found is not None:
                 return folder, msgspec.json.decode(found[0], type=Drill)
         except SmallFileFaultError as error:

@@ -165,7 +165,7 @@
       for (const one of rows) {
         if (one[column] !== null) path += (broken ? "M" : "L") + x(one[0]).toFixed(1) + " " + y(one[column]).toFixed(1);
         // A point alone is a dot.
-        if (one[column] !== null && broken) path += "h0.1";
+        if (one[column] !== null && broken) path += "h1";
         broken = one[column] === null;
       }
       parts.push(mark("path", { class: kind, d: path }));

@@ -98,14 +98,14 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class DrillRow(msgspec.Struct, frozen=True):
-    """One drill of a run."""
+    """One drill of a run; nothing was `accepted` where no venue took part."""
 
     drill: str
     passed: bool
     kills: int = 0
     signals: int = 0
     rows: int = 0
-    accepted: int = 0
+    accepted: int | None = None
     duplicates: int = 0
     lost: int = 0
     recovery_p50_s: float | None = None

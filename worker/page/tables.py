@@ -282,8 +282,11 @@ def drills(seen: Seen) -> Table:
             "ok" if row.passed else "bad",
             [
                 shown(row.drill),
-                *[number(count, 0) for count in (row.kills, row.signals, row.accepted)],
-                *[number(count, 0) for count in (row.duplicates, row.lost)],
+                number(row.kills, 0),
+                number(row.signals, 0),
+                "" if row.accepted is None else number(row.accepted, 0),
+                number(row.duplicates, 0),
+                number(row.lost, 0),
                 _seconds(row.recovery_p50_s),
                 _seconds(row.recovery_p99_s),
                 shown("passed" if row.passed else f"failed: {row.why or 'no reason given'}"),

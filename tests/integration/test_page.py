@@ -21,8 +21,9 @@ from store.lifecycle import State
 from worker.history import History
 from worker.http import Server, bind_socket, serve
 from worker.metrics import Metrics
+from worker.page import sights as page_sights
 from worker.page.answers import PATHS
-from worker.page.sights import LOOK_S, Sights
+from worker.page.sights import LOOK_S, Look, Sights
 from worker.parts import EXECUTIONS_FOLDER
 from worker.pulse import Pulses
 
@@ -240,6 +241,23 @@ async def test_a_store_that_cannot_be_read_is_a_sentence_and_the_page_is_there(
     )
     assert b"Running, but" in page
     assert b"the store cannot be read now" in page
+
+
+async def test_a_disk_that_hangs_is_told_and_the_page_answers(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_sights, "LOOK_S_MAX", 0.05)
+    stage.ledger.commit([rig.share(rig.skip(1))])
+    await stage.get("/")
+    stage.clock.seconds += LOOK_S
+    release = threading.Event()
+    monkeypatch.setattr(Sights, "_look_now", lambda sights: release.wait(20) and Look(1))
+
+    view = await stage.json("/page.json")
+    release.set()
+
+    assert view["verdict"]["why"] == ["the store was not read within 0 s: see its disk"]
+    assert [len(table["rows"]) for table in view["tables"] if table["key"] == "executions"] == [1]
 
 
 async def test_the_store_is_never_read_on_the_event_loop(

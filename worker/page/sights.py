@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config.seams import Clock
@@ -20,6 +20,8 @@ from worker.page.seen import Drill
 from worker.parts import EXECUTIONS_FOLDER
 
 LOOK_S = 1.0
+# A disk that hangs must not look like a worker that does.
+LOOK_S_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,13 @@ class Sights:
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="page")
         # Whoever hangs up ends their own waiting, not that of the others.
-        return await asyncio.shield(self._looking)
+        done, _ = await asyncio.wait({self._looking}, timeout=LOOK_S_MAX)
+        return self._looking.result() if done else self._not_seen()
+
+    def _not_seen(self) -> Look:
+        """The rows of the last look, and that they are old."""
+        before = Look(self.clock.wall_ms()) if self._last is None else self._last[1]
+        return replace(before, trouble=f"the store was not read within {LOOK_S_MAX:.0f} s: see its disk")
 
     async def _look(self) -> Look:
         look = await asyncio.to_thread(self._look_now)

@@ -82,7 +82,7 @@ def _facts(seen: Seen) -> list[Fact]:
         Fact("Signals", f"{number(rate, 1)}/s", "over the last minute"),
         Fact("Lag", delay(status.lag_ms), "of the newest signal", "warn" if late else ""),
         Fact("Queue", number(status.queue_len, 0), "read and not final"),
-        Fact("Uptime", span(status.uptime_s), f"{number(status.signal_count, 0)} signals since"),
+        Fact("Uptime", span(status.uptime_s), f"signals since: {number(status.signal_count, 0)}"),
         Fact("Not sent, tried again", number(status.retry_count, 0)),
         Fact("Malformed", number(status.malformed_count, 0), tone="warn" if status.malformed_count else ""),
     ]

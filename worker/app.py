@@ -87,7 +87,7 @@ def run(loaded: Loaded, options: RunOptions) -> int:
     # Before a refusal nothing is written: the folder may not be ours.
     logs = None if refusal is not None else execution.output_dir / LOGS_FOLDER
     log = configure(execution.log, logs, clock, sys.stderr)
-    herald.listen_to(log)
+    herald.listen_to(log, logs)
     with contextlib.ExitStack() as held:
         held.callback(log.close)
         held.callback(herald.last_words)

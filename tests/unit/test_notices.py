@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +12,9 @@ from config.errors import ConfigError
 from config.load import load_settings
 from config.notify_rules import TEMPLATE_CHARACTERS_MAX, filled, template_fault
 from config.notify_settings import FIELDS, Event, Notify, Templates
+from worker.notices.memory import FILE, Memory
 from worker.notices.notice import Notice, Phase
-from worker.notices.repeats import KEPT_MAX, Repeats
+from worker.notices.repeats import KEPT_MAX, Remembered, Repeats
 from worker.notices.waiting import Message, Waiting
 from worker.notices.wording import TEXT_CHARACTERS_MAX, Wording, title_of
 
@@ -208,3 +211,46 @@ def test_a_mistake_in_the_settings_is_a_sentence(key: str, value: object, words:
 
     assert words in str(raised.value)
     assert "chat/secret" not in str(raised.value)
+
+
+def test_a_worker_that_dies_every_minute_is_told_once_in_a_while(tmp_path: Path) -> None:
+    counts = []
+    for life in range(20):
+        memory, repeats, wall_ms = Memory(tmp_path), Repeats(900), AT_MS + life * 60_000
+        repeats.remember(memory.load(), now_s=5.0, wall_ms=wall_ms)
+        counts.append(repeats.count(notice(Event.FAILED, "the disk is full"), 5.0))
+        memory.save(repeats.told(now_s=5.0, wall_ms=wall_ms))
+
+    assert counts == [1, *[None] * 14, 15, *[None] * 4]
+
+
+def test_a_clean_restart_is_told_each_time_and_a_killed_one_once_in_a_while() -> None:
+    repeats = Repeats(900)
+    started, stopped = notice(Event.STARTED, "all"), notice(Event.STOPPED, "all")
+
+    told = [repeats.count(one, 0) for one in (started, stopped, started, stopped, started, started)]
+
+    assert told == [1, 1, 1, 1, 1, None]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"event": "no", "key": "", "at_ms": 1, "since": 0}]'])
+def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE).write_text(text)
+
+    assert Memory(tmp_path).load() == []
+
+
+def test_a_memory_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "missing")
+
+    memory.save([Remembered(Event.FAILED, "x", AT_MS, 0)])
+
+    assert memory.unwritten == 1
+
+
+def test_a_time_that_is_still_to_come_counts_as_now() -> None:
+    repeats = Repeats(900)
+
+    repeats.remember([Remembered(Event.FAILED, "x", AT_MS + 10**9, 0)], now_s=0, wall_ms=AT_MS)
+
+    assert [repeats.count(notice(Event.FAILED, "x"), now_s) for now_s in (899, 900)] == [None, 2]

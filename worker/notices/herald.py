@@ -13,12 +13,14 @@ import socket
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 
 from config.notify_settings import Event, Notify
 from config.seams import Clock
 from worker.logs import Log
 from worker.notices.apprise_way import apprise_ways
 from worker.notices.delivery import Receiver
+from worker.notices.memory import KEPT, Memory
 from worker.notices.notice import Notice
 from worker.notices.places import Places
 from worker.notices.repeats import Repeats
@@ -48,6 +50,7 @@ class Herald:
         self._clock = clock
         self._tap = Tap()
         self._repeats = Repeats(notify.repeat_s)
+        self._memory: Memory | None = None
         self._heard: deque[tuple[str, Mapping[str, object], int]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
@@ -58,13 +61,21 @@ class Herald:
         """Whether anybody is told of anything."""
         return bool(self.receivers) or self.pinger is not None
 
-    def listen_to(self, log: Log) -> None:
-        """From now on what this log is told is told to people."""
+    def listen_to(self, log: Log, folder: Path | None = None) -> None:
+        """From now on what this log is told is told to people.
+
+        With a folder, a file in it keeps what was told of starts and ends for the next life.
+        """
         self.log = log
         for text in self.hidden:
             log.redact(text)
-        if self.receivers:
-            log.listen(self._tap.names, self.hear)
+        if not self.receivers:
+            return
+        log.listen(self._tap.names, self.hear)
+        if folder is not None:
+            self._memory = Memory(folder)
+            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            self._repeats.remember(self._memory.load(), now_s=now_s, wall_ms=wall_ms)
 
     def ping_while(self, healthy: Healthy) -> None:
         """From now on the dead man's switch is held while `healthy` says so."""
@@ -91,6 +102,9 @@ class Herald:
         if count is not None:
             for receiver in self.receivers:
                 receiver.put(Message(notice, count))
+        if notice.event in KEPT and self._memory is not None:
+            now_s, wall_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+            self._memory.save(self._repeats.told(now_s=now_s, wall_ms=wall_ms))
 
     @contextlib.asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:

@@ -53,7 +53,12 @@ class Notice:
 
 
 # What is over when this is said.
-OPPOSITE = {Event.HALTED: Event.RESUMED, Event.RESUMED: Event.HALTED, Event.STARTED: Event.STOPPED}
+OPPOSITE = {
+    Event.HALTED: Event.RESUMED,
+    Event.RESUMED: Event.HALTED,
+    Event.STARTED: Event.STOPPED,
+    Event.STOPPED: Event.STARTED,
+}
 EVERYTHING = "all"
 
 

@@ -18,6 +18,16 @@ class _Told:
     since: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What was told before a restart: when, by the wall clock, and how often it happened since."""
+
+    event: Event
+    key: str
+    at_ms: int
+    since: int
+
+
 class Repeats:
     """Remembers what was told, and when."""
 
@@ -42,6 +52,20 @@ class Repeats:
         if len(self._told) > KEPT_MAX:
             self._told.popitem(last=False)
         return count
+
+    def remember(self, before: list[Remembered], *, now_s: float, wall_ms: int) -> None:
+        """Take over what a former life has told; a time that is still to come counts as now."""
+        for one in before:
+            told = _Told(now_s - max(0, wall_ms - one.at_ms) / 1_000, one.since)
+            self._told[one.event, one.key, Phase.ONCE] = told
+
+    def told(self, *, now_s: float, wall_ms: int) -> list[Remembered]:
+        """What was told once, for a later life."""
+        return [
+            Remembered(event, key, wall_ms - round((now_s - told.at_s) * 1_000), told.since)
+            for (event, key, phase), told in self._told.items()
+            if phase is Phase.ONCE
+        ]
 
     def _forget_what_is_over(self, notice: Notice) -> None:
         if notice.phase is not Phase.ONCE:

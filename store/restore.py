@@ -26,7 +26,7 @@ from store.errors import StoreDamagedError, StoreError, StoreRefusedError
 from store.lock import FolderLock
 from store.output_file import sync_folder
 from store.paths import DATABASE, MARKER
-from store.projector import HOUR_MS, hour_name
+from store.restore_outputs import set_outputs_aside
 from store.small_file import read_whole
 
 ASIDE = "replaced_"
@@ -72,7 +72,8 @@ def put_back(
         rows, last_ms = _prepare(draft, source, clock.wall_ms(), who)
         _keep_mode(draft, folder / DATABASE)
         aside = _set_aside(folder, clock.wall_ms())
-        _set_lines_aside(folder, draft, aside, last_ms)
+        if aside is not None:
+            set_outputs_aside(folder, draft, aside, last_ms)
         draft.replace(folder / DATABASE)
         sync_folder(folder)
     except OSError as error:
@@ -147,21 +148,6 @@ def _keep_mode(draft: Path, path: Path) -> None:
     """Whoever could read the store can read it again."""
     if path.exists():
         draft.chmod(path.stat().st_mode & 0o777)
-
-
-def _set_lines_aside(folder: Path, draft: Path, aside: Path | None, last_ms: int) -> None:
-    """Hourly files from after the backup: what they tell is told again, and would stand there twice."""
-    if aside is None:
-        return
-    with closing(open_reader(draft)) as reader:
-        known = {str(row[0]) for row in reader.execute(sql.PROJECTED_FILES)}
-    since = f"exec_{hour_name(last_ms // HOUR_MS)}.jsonl"
-    for path in sorted(folder.glob("*/exec_*.jsonl")):
-        place = f"{path.parent.name}/{path.name}"
-        if place not in known and path.name >= since and path.parent != aside:
-            (aside / path.parent.name).mkdir(mode=0o700, exist_ok=True)
-            path.rename(aside / place)
-    sync_folder(aside)
 
 
 def _time_of(at_ms: int) -> str:

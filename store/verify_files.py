@@ -101,7 +101,8 @@ def _compare(
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        if whole:
+        # Deleted by age meanwhile, it is not known any more.
+        if whole and any(row[0] == file.path for row in reader.execute(sql.PROJECTED_FILES)):
             findings.add("file_gone", f"{path} is missing: the next start writes it anew from the rows")
         return
     if size < file.size:

@@ -1,4 +1,4 @@
-"""The dashboard, made of panels.yml: `python deploy/grafana/make_dashboard.py` writes the JSON that Grafana reads.
+"""The dashboard: `python deploy/grafana/make_dashboard.py` makes the JSON that Grafana reads of panels.yml.
 
 Places, ids and colours follow from the order of the panels. A test keeps the JSON true to its source.
 """

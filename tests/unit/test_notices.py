@@ -124,12 +124,12 @@ def test_a_receiver_gets_the_events_that_it_wants_and_every_test() -> None:
 
 def test_the_end_is_told_first_and_who_failed_did_not_stop_as_asked() -> None:
     waiting = Waiting(9)
-    for event in (Event.HALTED, Event.STOPPED, Event.FAILED):
+    for event in (Event.HALTED, Event.STARTED, Event.STOPPED, Event.FAILED):
         waiting.put(Message(notice(event)))
 
     waiting.last_words()
 
-    assert [waiting.take().notice.event for _ in range(2)] == [Event.FAILED, Event.HALTED]
+    assert [waiting.take().notice.event for _ in range(3)] == [Event.STARTED, Event.FAILED, Event.HALTED]
     assert not waiting
 
 

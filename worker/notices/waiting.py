@@ -54,8 +54,14 @@ class Waiting:
         self._messages.appendleft(message)
 
     def last_words(self) -> None:
-        """What tells of the end comes first; and who failed did not stop as asked."""
-        found = sorted(self._messages, key=lambda message: message.notice.event not in FINAL)
+        """What tells of the end comes first, after the start; and who failed did not stop as asked."""
+        found = sorted(self._messages, key=lambda message: _turn(message.notice.event))
         failed = any(message.notice.event is Event.FAILED for message in found)
         kept = [one for one in found if not (failed and one.notice.event is Event.STOPPED)]
         self._messages = deque(kept)
+
+
+def _turn(event: Event) -> int:
+    if event is Event.STARTED:
+        return 0
+    return 1 if event in FINAL else 2

@@ -64,10 +64,10 @@ def herald_with(way: KeepingWay, clock: VirtualClock, process: Process) -> Heral
 
 
 async def sends(folder: Path, way: KeepingWay | None) -> list[Sent]:
-    """When each of 24 orders of three symbols leaves, with an event for each of them to be told of."""
+    """When each of 9 orders of three symbols leaves, with an event for each of them to be told of."""
     clock = virtual_clock()
     venue = ScriptedAdapter(clock, latency_s=0.03)
-    inputs = {symbol: [signal(n, symbol) for n in range(8)] for symbol in ("AUSDT", "BUSDT", "CUSDT")}
+    inputs = {symbol: [signal(n, symbol) for n in range(3)] for symbol in ("AUSDT", "BUSDT", "CUSDT")}
     async with Process(folder, clock, venue, inputs, execution=LIMITED) as process:
         report = process.worker.floor.report
         committed = report.committed
@@ -78,10 +78,10 @@ async def sends(folder: Path, way: KeepingWay | None) -> list[Sent]:
 
         report.committed = tell  # type: ignore[method-assign]  # an event for each commit
         if way is None:
-            await until(lambda: len(venue.sent) == 24, clock)
+            await until(lambda: len(venue.sent) == 9, clock)
         else:
             async with herald_with(way, clock, process).at_work():
-                await until(lambda: len(venue.sent) == 24, clock)
+                await until(lambda: len(venue.sent) == 9, clock)
     return venue.sent
 
 

@@ -22,14 +22,7 @@ class WorkerProbe:
 
     def ready(self) -> str | None:
         """None while recovery is done, the store commits and input is read, or is not there yet."""
-        daemon = self._daemon
-        if daemon.recovery_s is None:
-            waiting = [lane.symbol for lane in daemon.lanes if not lane.recovered.is_set()]
-            return f"recovery is not done for {', '.join(waiting)}"
-        if daemon.stopping:
-            return "the worker is stopping"
-        faults = (lane.feed.state().fault for lane in daemon.lanes)
-        return daemon.floor.writer.trouble or next(filter(None, faults), None)
+        return self._daemon.why_not_ready()
 
     def status(self) -> dict[str, object]:
         """Everything a person asks first."""

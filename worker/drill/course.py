@@ -20,7 +20,7 @@ EARLY_SHARE = 0.25
 # ... and so many at a named point: around a commit or an order, where chance seldom strikes.
 NAMED_SHARE = 0.30
 NAMED_PASSAGES = (1, 1, 2, 5)
-NAMED_PATIENCE_S = 4.0
+NAMED_PATIENCE_S = 2.0
 # The feed lives so long before it is killed, and stays away so long.
 FEED_LIFE_S = 0.6
 FEED_AWAY_S = 0.3

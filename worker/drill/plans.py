@@ -57,19 +57,19 @@ def plans() -> tuple[Plan, ...]:
     """All of them, in the order of the table."""
     return (
         Plan(
-            "restart", "restart: dry run, files", "restart-files", "dry_run", "v1-jsonl", rate=100, weight=5,
+            "restart", "restart: dry run, files", "restart-files", "dry_run", "v1-jsonl", rate=60, weight=5,
             twice=0.01, torn=0.02, malformed=0.01,
         ),
         Plan(
-            "restart", "restart: dry run, table", "restart-table", "dry_run", "v2-sqlite", rate=100, weight=4
+            "restart", "restart: dry run, table", "restart-table", "dry_run", "v2-sqlite", rate=60, weight=4
         ),
-        Plan("restart", "restart: paper, files", "restart-paper", "paper", "v1-jsonl", rate=60, weight=5),
+        Plan("restart", "restart: paper, files", "restart-paper", "paper", "v1-jsonl", rate=25, weight=5),
         Plan(
-            "feed", "feed: files", "feed-files", "dry_run", "v1-jsonl", rate=80, weight=4,
+            "feed", "feed: files", "feed-files", "dry_run", "v1-jsonl", rate=60, weight=4,
             targets={"feed": 3, "worker": 1}, twice=0.02, torn=0.10, malformed=0.03, moves=0.03,
         ),
         Plan(
-            "feed", "feed: table", "feed-table", "dry_run", "v1-sqlite", rate=60, weight=3,
+            "feed", "feed: table", "feed-table", "dry_run", "v1-sqlite", rate=40, weight=3,
             targets={"feed": 3, "worker": 1}, moves=0.05,
         ),
         Plan(
@@ -77,13 +77,13 @@ def plans() -> tuple[Plan, ...]:
             targets={"worker": 8, "exchange": 1}, life_s=2.0, twice=0.02, torn=0.02, malformed=0.01,
             rules=tuple(lies.lying()),
         ),
-        Plan("disk", "disk: full", "disk", "testnet", "v1-jsonl", rate=8, weight=2, life_s=0.5),
+        Plan("disk", "disk: full", "disk", "testnet", "v1-jsonl", rate=3, weight=2, life_s=0.5),
         Plan(
             "clock", "clock: the exchange's", "clock-exchange", "testnet", "v1-jsonl", rate=5, weight=3,
             life_s=2.0, odd_times=0.15, rules=tuple(lies.skewed()), numbers=lies.SKEWED_NUMBERS,
         ),
         Plan(
-            "clock", "clock: the worker's", "clock-worker", "dry_run", "v1-jsonl", rate=80, weight=3,
+            "clock", "clock: the worker's", "clock-worker", "dry_run", "v1-jsonl", rate=50, weight=3,
             shift_ms_max=48 * HOUR_MS,
         ),
     )  # fmt: skip

@@ -30,7 +30,7 @@ PRUNED_STAMP = "pruned:"
 # Rows of which the outcome is older than this may be gone.
 PRUNED_BEFORE_STAMP = "pruned_before_ms"
 # In one transaction: some 10 ms, for which a commit may have to wait.
-ROWS_A_BATCH = 500
+ROWS_A_BATCH = 250
 _HOURLY = "executions"
 
 

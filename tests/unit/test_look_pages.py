@@ -42,7 +42,7 @@ def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ids(rows: object) -> list[str]:
-    return [row[3] for row in rows]  # type: ignore[attr-defined]  # rows of the reader, as they come
+    return [row[3] for row in rows]
 
 
 def everything(opened: Look, wanted: Wanted | None = None) -> list[str]:

@@ -32,7 +32,7 @@ def filled(
         "fee": Decimal(0),
         "fee_assumed": False,
     }
-    return Filled(**{**values, **changes})  # type: ignore[arg-type]  # values of mixed types, by name
+    return Filled(**{**values, **changes})
 
 
 class Account:

@@ -70,7 +70,7 @@ def test_the_way_of_a_signal_is_told_in_phases_events_and_fills(folder: Path) ->
     [row] = read_history(folder, "c0")
 
     assert set(row) >= PRESENT_KEYS
-    assert [(part["phase"], part["took_ms"]) for part in row["phases"]] == [  # type: ignore[attr-defined]  # a list
+    assert [(part["phase"], part["took_ms"]) for part in row["phases"]] == [
         ("signal -> read", 80),
         ("read -> reserved", 4),
         ("reserved -> sent", 20),
@@ -78,12 +78,12 @@ def test_the_way_of_a_signal_is_told_in_phases_events_and_fills(folder: Path) ->
         ("answered -> first fill", 3),
         ("first fill -> final", 940),
     ]
-    assert [(e["from"], e["to"], e["after_ms"], e["qty"]) for e in row["events"]] == [  # type: ignore[attr-defined]  # a list
+    assert [(e["from"], e["to"], e["after_ms"], e["qty"]) for e in row["events"]] == [
         (None, "reserved", None, None),
         ("reserved", "partial", 60, "0.4"),
         ("partial", "filled", 940, "1.0"),
     ]
-    lines = [msgspec.json.decode(line) for line in row["execution_log"]]  # type: ignore[attr-defined]  # a list
+    lines = [msgspec.json.decode(line) for line in row["execution_log"]]
     assert [line["event"] for line in lines] == ["submit", "partial", "filled"]
 
 
@@ -150,7 +150,7 @@ def seen(folder: Path, at_s: float = 100.0, **changes: object) -> Sight:
         "halts": ["everything by ops: odd prices"],
         "newest": newest,
     }
-    return Sight(**{**values, **changes})  # type: ignore[arg-type]  # values of mixed types, by name
+    return Sight(**{**values, **changes})
 
 
 def test_a_frame_tells_rates_halts_doubts_and_lanes(folder: Path) -> None:

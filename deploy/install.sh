@@ -189,10 +189,13 @@ configure() {
 }
 
 install_units() {
-  local unit
+  local unit from
   run install -d -m 0755 "$root$UNITS" "$root/usr/local/bin" "$root/usr/local/sbin"
   for unit in execution-worker.service execution-worker@.service; do
-    write "$root$UNITS/$unit" 0644 <"$root$HOME_FOLDER/$1/share/$unit"
+    from="$root$HOME_FOLDER/$1/share/$unit"
+    # A dry run has installed none.
+    [ -f "$from" ] || from="$SOURCE/deploy/systemd/$unit"
+    write "$root$UNITS/$unit" 0644 <"$from"
   done
   run ln -sfn "$HOME_FOLDER/current/bin/execution-worker" "$root/usr/local/bin/execution-worker"
   run ln -sfn "$HOME_FOLDER/current/share/execution-worker-ctl" "$root/usr/local/sbin/execution-worker-ctl"
@@ -269,6 +272,7 @@ wait_ready() {
 
 forget_old_versions() {
   local folder
+  [ -z "$dry_run" ] || return 0
   # The newest first; the two in use are never among those that go.
   while read -r folder; do
     case "$(basename "$folder")" in "$(behind current)" | "$(behind previous)") continue ;; esac
@@ -317,6 +321,7 @@ do_list() {
   local folder name mark
   for folder in "$root$HOME_FOLDER"/*/complete; do
     [ -e "$folder" ] || fail 69 "no version is installed: deploy/install.sh"
+    [ ! -L "$(dirname "$folder")" ] || continue
     name=$(basename "$(dirname "$folder")") mark=" "
     if [ "$name" = "$(behind current)" ]; then mark="*"; elif [ "$name" = "$(behind previous)" ]; then mark="-"; fi
     echo "$mark $name"

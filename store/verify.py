@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from store import statements as sql
 from store import statements_care as care
 from store.connection import APPLICATION_ID, COPY_STAMP, SCHEMA_FOLDER, newest_version, open_reader
 from store.errors import StoreError
+from store.findings import Findings, Rules
 from store.lock import lock_holder
 from store.paths import DATABASE
+from store.verify_files import verify_files
+from store.verify_history import verify_history
+from store.verify_log import verify_log
+from store.verify_tables import verify_tables
 
-# Sentences of one kind; the rest are counted.
-TOLD_MAX = 20
 INTEGRITY_LINES_MAX = 20
 
 
@@ -30,45 +31,6 @@ class UnverifiableError(StoreError):
     """The file cannot be read, or is no database at all; exit code as for a wrong usage."""
 
     exit_code = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One damage or broken rule: a fixed code, and the sentence."""
-
-    code: str
-    text: str
-
-
-@dataclass(slots=True)
-class Findings:
-    """What was found; of each kind a bounded number of sentences, all counted."""
-
-    told: list[Finding] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, code: str, text: str) -> None:
-        """One more."""
-        self.counts[code] += 1
-        if self.counts[code] <= TOLD_MAX:
-            self.told.append(Finding(code, text))
-
-    def note(self, text: str) -> None:
-        """Something to know that is no damage."""
-        self.notes.append(text)
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the store does not know by itself.
-
-    `wire_id` gives the client order id that a symbol and signal id must have; `sources` are the kinds of
-    sources that positions may belong to.
-    """
-
-    wire_id: Callable[[str, str], str]
-    sources: Collection[str]
 
 
 @dataclass(slots=True)
@@ -97,11 +59,6 @@ def verify(
     `deep` reads the execution log too, and looks for doubled keys without their indexes; `quick` leaves out
     whether the indexes agree with the table. Raises UnverifiableError when there is nothing to verify.
     """
-    from store.verify_files import verify_files
-    from store.verify_history import verify_history
-    from store.verify_log import verify_log
-    from store.verify_tables import verify_tables
-
     findings = Findings()
     verdict = Verdict(path, findings)
     verdict.in_use_by = lock_holder(path.parent) if path.name == DATABASE else None

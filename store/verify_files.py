@@ -18,10 +18,10 @@ from typing import Any
 
 from store import statements as sql
 from store import statements_care as care
+from store.findings import Findings
 from store.projector import HOUR_MS, hour_name
 from store.prune import PRUNED_BEFORE_STAMP
 from store.records import ProjectedFile
-from store.verify import Findings
 
 NAME = "executions"
 FACTS_A_SLICE = 4_000

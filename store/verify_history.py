@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from store import statements_care as care
+from store.findings import Findings, Rules
 from store.lifecycle import BIRTH_STATES, LATE_FILL_STATES, TERMINAL_STATES, State, may_move
-from store.verify import Findings, Rules
 from store.verify_row import Row, check_row
 
 EVENTS_A_SLICE = 5_000

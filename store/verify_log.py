@@ -14,8 +14,8 @@ from store import execlog
 from store import statements as sql
 from store.execlog_files import MINUTE_MS, READY, Minute, minute_of
 from store.execlog_line import Fact, line_of
+from store.findings import Findings
 from store.prune import PRUNED_BEFORE_STAMP
-from store.verify import Findings
 
 FACTS_A_SLICE = 4_000
 # The log was switched off and on again at some time.

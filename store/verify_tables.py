@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from store import statements_care as care
+from store.findings import TOLD_MAX, Findings, Rules
 from store.holdings import NOTHING, added, number, signed
 from store.prune import PRUNED_STAMP
-from store.verify import TOLD_MAX, Findings, Rules
 
 LETTERS_A_SLICE = 5_000
 _NEEDED_STAMPS = ("store_id", "created_ms", "mode", "account")

@@ -11,9 +11,10 @@ import typer
 from config.load import Loaded
 from config.seams import SystemClock
 from store.backup import back_up
+from store.findings import Rules
 from store.paths import DATABASE
 from store.restore import put_back
-from store.verify import Rules, Verdict, verify
+from store.verify import Verdict, verify
 from streams.choice import SOURCE_KINDS
 from worker.exits import Exit
 from worker.parts import EXECUTIONS_FOLDER

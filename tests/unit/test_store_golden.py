@@ -18,10 +18,11 @@ from rig.virtual_clock import ManualClock, in_virtual_time, virtual_clock
 from adapters.dry_run import DryRunAdapter
 from store.connection import DATABASE, migrate, newest_version, open_store
 from store.errors import StoreRefusedError
+from store.findings import Rules
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.records import Move
-from store.verify import Rules, verify
+from store.verify import verify
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("store_*.sql"))
 BTC, ETH = "BTCUSDT", "ETHUSDT"

@@ -24,11 +24,12 @@ from rig.wire_rows import late
 from adapters.contract import Unknown
 from store.connection import DATABASE, Store, open_reader, open_store
 from store.errors import FencedError
+from store.findings import Rules
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.prune import Batch, Horizon, Reach, choose, forget
 from store.records import Move, Share
-from store.verify import Rules, verify
+from store.verify import verify
 from streams.reach import HOUR_MS, reachable
 from streams.signal import Place, Signal
 

@@ -15,11 +15,12 @@ from rig.wire_rows import late, wire
 from config.seams import Clock
 from store.connection import DATABASE, open_store
 from store.execlog import ExecLogProjector
+from store.findings import Rules
 from store.ledger import Ledger
 from store.lifecycle import State
 from store.projector import Projector
 from store.records import Move, Reservation, Share
-from store.verify import Rules, Verdict, verify
+from store.verify import Verdict, verify
 from store.writer import Writer
 from streams.choice import SOURCE_KINDS
 from worker.planning import client_order_id

@@ -75,16 +75,21 @@ class Page:
         view, sections = await self._view(look), {}
         for table in view.tables:
             sections[table.key] = section_of(table)
-            await asyncio.sleep(0)
+            await self._give_way()
         return page_of(view, sections).encode()
 
     async def _view(self, look: Look) -> View:
         """Table by table: an order that is due meanwhile waits for one of them at most."""
         seen, tables = self._seen(look), []
         for make in TABLES:
-            await asyncio.sleep(0)
+            await self._give_way()
             tables.append(make(seen))
         return view_of(seen, tables)
+
+    async def _give_way(self) -> None:
+        """Let whatever is due go first."""
+        if self._sights is not None:
+            await self._sights.clock.sleep(0)
 
     async def _look(self) -> Look:
         return NOTHING_SEEN if self._sights is None else await self._sights.look()

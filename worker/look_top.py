@@ -115,7 +115,7 @@ def _cut(lines: list[Line], width: int, height: int | None) -> list[Line]:
 def _title(seen: Sight) -> str:
     running = f"running, pid {seen.pid}" if seen.pid is not None else "not running"
     up = "" if seen.worker is None else f", up {span(float(seen.worker.get('uptime_s') or 0) * 1_000)}"
-    return f"execution-worker  {seen.mode}  {running}{up}  {moment(seen.at_ms)[:19]} UTC"
+    return f"worker  {seen.mode}  {running}{up}  {moment(seen.at_ms)[:19]} UTC"
 
 
 def _health(seen: Sight) -> list[Line]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from pathlib import Path
 from random import Random
+
+import msgspec
 
 from config.seams import CRASH_POINTS, Clock, seeded_random
 from worker.drill.figures import Moment, RowResult, percentile
@@ -67,7 +70,7 @@ class Course:
                 self._pace()
             await self._drain()
             verdict = judge(gathered(self._folder, self._scene.output, self._journal()))
-        except (DrillError, OSError, TimeoutError) as error:
+        except (DrillError, OSError, TimeoutError, sqlite3.Error, msgspec.DecodeError) as error:
             self._complaints.append(f"not carried out: {error or type(error).__name__}")
         finally:
             self._scene.end()

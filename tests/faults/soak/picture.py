@@ -29,26 +29,7 @@ def page(
     drawing_name: str,
 ) -> str:
     """The text of the page."""
-    passed = minutes_of(samples)
-    warm = [one for one in samples if one.at_s >= WARM_UP_MINUTES * 60] or list(samples)
-    slope = slope_bytes_per_hour(samples, WARM_UP_MINUTES * 60)
-    late = sum(minute.late for minute in passed)
-    signals = sum(minute.signals for minute in passed)
-    share = f"{100 * late / max(1, signals):.3f} %"
-    open_files = sorted({one.descriptors for one in passed})
-    rows = [
-        ("signals fed", f"{verdict.signals}"),
-        ("rows, lines", f"{verdict.rows}, {verdict.lines}"),
-        ("eligible signals, accepted orders", f"{verdict.eligible}, {verdict.accepted}"),
-        ("lost, doubled", f"{verdict.lost}, {verdict.doubled}"),
-        (f"signals later than {LAG_BOUND_MS} ms", f"{late} of {signals} ({share})"),
-        ("minutes whose 99th percentile is above that", f"{sum(minute.is_late for minute in passed)}"),
-        ("of them in a row at most", f"{longest_late_run(passed)} (bound: 2)"),
-        ("memory after the warm-up", f"{warm[0].rss_bytes / 1e6:.1f} MB"),
-        ("memory at the end", f"{warm[-1].rss_bytes / 1e6:.1f} MB"),
-        ("its slope", f"{slope / 1e6:+.2f} MB an hour (bound: 1)"),
-        ("open files", ", ".join(map(str, open_files))),
-    ]
+    rows = _figures(samples, verdict)
     lines = [
         "# An hour of steady work",
         "",
@@ -72,6 +53,30 @@ def page(
         f"![Memory and late signals, minute by minute]({drawing_name})",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _figures(samples: Sequence[Sample], verdict: Verdict) -> list[tuple[str, str]]:
+    """What was measured, a line each."""
+    passed = minutes_of(samples)
+    warm = [one for one in samples if one.at_s >= WARM_UP_MINUTES * 60] or list(samples)
+    slope = slope_bytes_per_hour(samples, WARM_UP_MINUTES * 60)
+    late = sum(minute.late for minute in passed)
+    signals = sum(minute.signals for minute in passed)
+    share = f"{100 * late / max(1, signals):.3f} %"
+    open_files = sorted({one.descriptors for one in passed})
+    return [
+        ("signals fed", f"{verdict.signals}"),
+        ("rows, lines", f"{verdict.rows}, {verdict.lines}"),
+        ("eligible signals, accepted orders", f"{verdict.eligible}, {verdict.accepted}"),
+        ("lost, doubled", f"{verdict.lost}, {verdict.doubled}"),
+        (f"signals later than {LAG_BOUND_MS} ms", f"{late} of {signals} ({share})"),
+        ("minutes whose 99th percentile is above that", f"{sum(minute.is_late for minute in passed)}"),
+        ("of them in a row at most", f"{longest_late_run(passed)} (bound: 2)"),
+        ("memory after the warm-up", f"{warm[0].rss_bytes / 1e6:.1f} MB"),
+        ("memory at the end", f"{warm[-1].rss_bytes / 1e6:.1f} MB"),
+        ("its slope", f"{slope / 1e6:+.2f} MB an hour (bound: 1)"),
+        ("open files", ", ".join(map(str, open_files))),
+    ]
 
 
 def drawing(minutes: Sequence[Minute]) -> str:

@@ -58,7 +58,16 @@ test: $(INSTALLED) ## format, lint, types, layers and all tests: the same in CI
 
 .PHONY: test-live
 test-live: $(INSTALLED) ## the tests that take minutes, or need a browser, promtool or systemd (make tools installs those)
-	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal tests/live
+	$(BIN)/python -m pytest --quiet --numprocesses 2 --dist worksteal tests/live \
+	  --ignore tests/live/test_unit_boots.py --ignore tests/live/test_http_idle.py
+
+.PHONY: http-crowd
+http-crowd: $(INSTALLED) ## a thousand idle connections and storms of bad requests: what that does to trading, as a ratio
+	$(BIN)/python -m pytest --quiet -n0 -s tests/live/test_http_idle.py
+
+.PHONY: boot-unit
+boot-unit: $(INSTALLED) ## boot the systemd unit in a container: it starts, works, dies and comes back (root, systemd-nspawn)
+	$(BIN)/python -m pytest --quiet -n0 --timeout 1300 tests/live/test_unit_boots.py
 
 .PHONY: tools
 tools: ## install what some tests need, on Debian and as root: Chromium, Prometheus, Alertmanager, systemd-container

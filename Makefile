@@ -80,20 +80,20 @@ tools: ## install what some tests need, on Debian and as root: Chromium, Prometh
 drill: $(INSTALLED) ## kill the worker 60 times per sink, at random and at every named crash point; start two at once 50 times
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 60 --pairs 50
 
-.PHONY: drill-all
-drill-all: $(INSTALLED) ## execution-worker drill all: 200 kills under everything that can go wrong, with a report (under ten minutes)
-	$(BIN)/execution-worker drill all --kills 200 --into .drill/all --report .drill/all.html
-
 .PHONY: drill-short
 drill-short: $(INSTALLED) ## the same with 25 kills per sink and 20 pairs
 	PYTHONPATH=tests/faults $(BIN)/python -m drill.run --kills 25 --pairs 20
+
+.PHONY: drill-all
+drill-all: $(INSTALLED) ## execution-worker drill all: 200 kills under everything that can go wrong, with a report (under ten minutes)
+	$(BIN)/execution-worker drill all --kills 200 --into .drill/all --report .drill/all.html
 
 .PHONY: drill-exchange
 drill-exchange: $(INSTALLED) ## 200 kills of a worker that trades on a lying exchange: one order for each signal (15 to 20 minutes)
 	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.run
 
 .PHONY: drill-exchange-short
-drill-exchange-short: $(INSTALLED) ## the same with 20 kills, as in make test, and with a table at the end
+drill-exchange-short: $(INSTALLED) ## the same with 20 kills, as in make test-live, and with a table at the end
 	PYTHONPATH=tests/faults $(BIN)/python -m drill_exchange.run --short
 
 .PHONY: drill-exchange-planted

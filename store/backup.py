@@ -23,6 +23,7 @@ from store import statements_care as care
 from store.connection import COPY_STAMP, open_reader
 from store.errors import StoreDamagedError, StoreError
 from store.output_file import sync_folder
+from store.paths import DATABASE, MARKER
 from store.small_file import hand_over
 
 # 1 MiB in one step, on disk every 4 MiB: a commit of the worker never waits behind more than that.
@@ -77,6 +78,8 @@ def back_up(
         )
     if not path.parent.is_dir():
         raise BackupRefusedError(f"folder {path.parent} does not exist: make it, then back up again")
+    if _is_of_a_store(path, source):
+        raise BackupRefusedError(f"{path} is a store and no backup, whatever --force says: name another file")
     if path.exists() and (not force or not path.is_file()):
         raise BackupRefusedError(f"{path} is there already: name another file, or add --force")
     draft = path.with_name(f".{path.name}.tmp")
@@ -121,6 +124,13 @@ def copy_database(source: Path, draft: Path, *, clock: Clock, hand_to: Path) -> 
         raise _failed(source, draft, error) from None
     finally:
         os.close(descriptor)
+
+
+def _is_of_a_store(path: Path, source: Path) -> bool:
+    """Whether a store lives under that name: a copy in its place is a store put back under its worker."""
+    if not path.name.startswith(DATABASE):
+        return False
+    return (path.parent / MARKER).exists() or path.parent.resolve() == source.parent.resolve()
 
 
 class _Pace:

@@ -72,10 +72,10 @@ def put_back(
         rows, last_ms = _prepare(draft, source, clock.wall_ms(), who)
         _keep_mode(draft, folder / DATABASE)
         aside = _set_aside(folder, clock.wall_ms())
-        if aside is not None:
-            set_outputs_aside(folder, draft, aside, last_ms)
+        set_outputs_aside(folder, draft, aside, last_ms)
         draft.replace(folder / DATABASE)
         sync_folder(folder)
+        told = _unless_empty(aside)
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}): make room there, then restore again"
@@ -83,7 +83,7 @@ def put_back(
     finally:
         draft.unlink(missing_ok=True)
         lock.release()
-    return Restored(rows, _time_of(last_ms), aside)
+    return Restored(rows, _time_of(last_ms), told)
 
 
 def _refuse_other(draft: Path, source: Path, folder: Path, stamps: Mapping[str, str], *, force: bool) -> None:
@@ -127,11 +127,12 @@ def _prepare(draft: Path, source: Path, now_ms: int, who: str) -> tuple[int, int
         return int(connection.execute(care.COUNT_ROWS).fetchone()[0]), last_ms
 
 
-def _set_aside(folder: Path, now_ms: int) -> Path | None:
-    """The old store into a folder of its own, the database first; None when there is none."""
+def _set_aside(folder: Path, now_ms: int) -> Path:
+    """The old store into a folder of its own, the database first.
+
+    Where there is none, it was lost, or a restore was killed: its lines are there all the same, and go there.
+    """
     names = [name for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm") if (folder / name).exists()]
-    if not names:
-        return None
     aside = folder / f"{ASIDE}{datetime.fromtimestamp(now_ms / 1000, UTC):%Y%m%dT%H%M%SZ}_{os.getpid()}"
     aside.mkdir(mode=0o700)
     owner = folder.stat()
@@ -142,6 +143,14 @@ def _set_aside(folder: Path, now_ms: int) -> Path | None:
         sync_folder(folder)
     sync_folder(aside)
     return aside
+
+
+def _unless_empty(aside: Path) -> Path | None:
+    """The folder, when anything was set aside; one with nothing in it goes."""
+    if any(aside.iterdir()):
+        return aside
+    aside.rmdir()
+    return None
 
 
 def _keep_mode(draft: Path, path: Path) -> None:

@@ -119,6 +119,19 @@ def test_nothing_is_overwritten_unless_it_is_asked_for(database: Path, tmp_path:
     assert verdict_of(target).clean
 
 
+def test_no_backup_takes_the_place_of_a_store(database: Path, output: Path, tmp_path: Path) -> None:
+    other = tmp_path / "another"
+    shutil.copytree(output, other)
+    before = database.stat().st_ino
+
+    for name in (DATABASE, f"{DATABASE}-wal"):
+        for folder in (database.parent, other / "executions"):
+            with pytest.raises(BackupRefusedError, match="is a store"):
+                backed_up(database, folder / name, force=True)
+
+    assert database.stat().st_ino == before
+
+
 def test_a_folder_keeps_the_last_backups_of_this_store_and_everything_else(
     database: Path, tmp_path: Path
 ) -> None:
@@ -226,6 +239,24 @@ def test_lines_from_after_the_backup_go_aside_with_the_store_that_wrote_them(
     assert len(list((aside / "execlog" / "BTCUSDT").iterdir())) == 2
     assert (aside / "BTCUSDT" / newer.name).read_text() == "{}\n"
     assert verdict_of(database).clean
+
+
+def test_lines_go_aside_too_where_the_store_was_lost_or_a_restore_was_killed(
+    database: Path, output: Path, tmp_path: Path
+) -> None:
+    backup = backed_up(database, tmp_path / "copy.db")
+    newer = output / "executions" / "BTCUSDT" / "exec_20310101_00.jsonl"
+    newer.write_text("{}\n")
+    database.unlink()
+
+    aside = restored(backup, output)
+    nothing = restored(backup, tmp_path / "fresh")
+
+    assert aside is not None
+    assert (aside / "BTCUSDT" / newer.name).read_text() == "{}\n"
+    assert not newer.exists()
+    assert nothing is None
+    assert [each.name for each in (tmp_path / "fresh" / "executions").iterdir()] == [DATABASE]
 
 
 def test_a_store_in_use_is_not_replaced(database: Path, output: Path, tmp_path: Path) -> None:

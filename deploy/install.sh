@@ -250,7 +250,9 @@ switch_to() {
 
 restart_running() {
   local unit units file
-  mapfile -t units < <(systemctl list-units --plain --no-legend --state=active,activating,reloading 'execution-worker*' | awk '{print $1}')
+  # By their names: a timer for backups is called much the same, and is never ready.
+  mapfile -t units < <(systemctl list-units --plain --no-legend --state=active,activating,reloading \
+    execution-worker.service 'execution-worker@*.service' | awk '{print $1}')
   for unit in "${units[@]}"; do
     say "restarting $unit, then waiting up to $READY_WAIT_S s for it to be ready"
     run systemctl restart "$unit"
@@ -358,7 +360,8 @@ while [ $# -gt 0 ]; do
     install | upgrade | list | rollback | uninstall) command=$1 ;;
     instance) command=$1 name=${2:-} && shift ;;
     --root | --python | --wheel | --extra)
-      [ $# -gt 1 ] || fail 2 "$1 wants a value: deploy/install.sh --help"
+      # An empty one is a variable that was not set: --root "" must not mean this host.
+      [ -n "${2:-}" ] || fail 2 "$1 wants a value: deploy/install.sh --help"
       case "$1" in --root) root=$2 ;; --python) python=$2 ;; --wheel) wheel=$2 ;; --extra) extras+=(--extra "$2") ;; esac
       shift
       ;;

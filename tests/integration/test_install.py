@@ -86,6 +86,7 @@ def test_a_dry_run_says_everything_and_does_nothing(tmp_path: Path) -> None:
     [
         (["--frobnicate"], 2, "there is no --frobnicate"),
         (["--root"], 2, "--root wants a value"),
+        (["uninstall", "--dry-run", "--root", ""], 2, "--root wants a value"),
         (["instance", "Not/Good", "--root", "ROOT"], 2, "instance wants a name such as spot"),
         (["list", "--root", "ROOT"], 69, "no version is installed"),
         (["rollback", "--root", "ROOT"], 69, "there is no version before this one"),

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from adapters.contract import NotYet
 from store import control
 from store.records import Halt
@@ -84,7 +86,13 @@ class Controls:
     async def _obey(self, request: control.ControlRequest) -> control.ControlAnswer:
         if self._pruner is not None and request.do == DO_PRUNE:
             return await self._pruner.obey(request)
-        return await self._clerk.obey(request)
+        answer = await self._clerk.obey(request)
+        scope = request.args.get("scope")
+        if request.do != "halt" or not answer.done or not scope or scope in self._symbols:
+            return answer
+        # A slip of the pen halts nothing; who believes that it does looks away.
+        known = ", ".join(self._symbols)
+        return msgspec.structs.replace(answer, text=f"{answer.text}; this worker trades {known} alone")
 
     async def _cancel_working(self) -> None:
         """A full halt also takes back what still works; asked again until nothing is left."""

@@ -61,6 +61,17 @@ async def test_a_halt_and_a_resume_by_request_are_obeyed_answered_and_kept(tmp_p
 
 
 @in_virtual_time
+async def test_a_halt_of_a_symbol_that_nobody_trades_says_so(tmp_path: Path) -> None:
+    clock = virtual_clock()
+    async with Process(tmp_path, clock, ScriptedAdapter(clock), {"BTCUSDT": []}):
+        slip = await asked(tmp_path, clock, "halt", scope="BTCUSD", why="odd fills")
+        meant = await asked(tmp_path, clock, "halt", 2, scope="BTCUSDT", why="odd fills")
+
+    assert slip.text == "new orders of BTCUSD are halted; this worker trades BTCUSDT alone"
+    assert meant.text == "new orders of BTCUSDT are halted"
+
+
+@in_virtual_time
 async def test_a_file_made_by_touch_halts_and_outlives_its_removal(tmp_path: Path) -> None:
     clock = virtual_clock()
     venue = ScriptedAdapter(clock)

@@ -233,7 +233,18 @@ def test_a_clean_restart_is_told_each_time_and_a_killed_one_once_in_a_while() ->
     assert told == [1, 1, 1, 1, 1, None]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"event": "no", "key": "", "at_ms": 1, "since": 0}]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[1]",
+        "[" * 60_000,
+        '[{"event": "no", "key": "", "at_ms": 1, "since": 0}]',
+        '[{"event": "failed", "key": "", "at_ms": 1e999, "since": 0}]',
+    ],
+    ids=range(6),
+)
 def test_a_memory_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
 

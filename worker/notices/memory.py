@@ -36,7 +36,7 @@ class Memory:
                 Remembered(Event(one["event"]), str(one["key"]), int(one["at_ms"]), int(one["since"]))
                 for one in found[:ENTRIES_MAX]
             ]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError):
             return []
 
     def save(self, entries: Iterable[Remembered]) -> None:

@@ -22,11 +22,11 @@ def set_outputs_aside(folder: Path, database: Path, aside: Path, last_ms: int) -
     """Move what was written after `last_ms`, the last event of `database`, into `aside`. Raises OSError."""
     with closing(open_reader(database)) as reader:
         known = [ProjectedFile(*row) for row in reader.execute(sql.PROJECTED_FILES)]
-    since = f"exec_{hour_name(last_ms // HOUR_MS)}.jsonl"
+    since = hour_name(last_ms // HOUR_MS)
     paths = {file.path for file in known}
-    for path in sorted(folder.glob("*/exec_*.jsonl")):
+    for path in sorted((*folder.glob("*/exec_*.jsonl"), *folder.glob("deadletter/*.jsonl"))):
         place = f"{path.parent.name}/{path.name}"
-        if place not in paths and path.name >= since and path.parent != aside:
+        if place not in paths and path.stem.removeprefix("exec_") >= since and path.parent != aside:
             _move(path, aside / place)
     _set_log_aside(folder.parent, [file for file in known if file.name == execlog.NAME], aside, last_ms)
     sync_folder(aside)

@@ -226,6 +226,9 @@ def test_lines_from_after_the_backup_go_aside_with_the_store_that_wrote_them(
     backup = backed_up(database, tmp_path / "copy.db")
     newer = output / "executions" / "BTCUSDT" / "exec_20310101_00.jsonl"
     newer.write_text("{}\n")
+    letters = output / "executions" / "deadletter" / "20310101_00.jsonl"
+    letters.parent.mkdir(exist_ok=True)
+    letters.write_text("{}\n")
     minutes = sorted((output / "ready" / "execlog" / "BTCUSDT").iterdir())
     ours = minutes[-1].read_bytes()
     minutes[-1].write_bytes(ours + b"{}\n")
@@ -235,6 +238,7 @@ def test_lines_from_after_the_backup_go_aside_with_the_store_that_wrote_them(
 
     assert aside is not None
     assert not newer.exists()
+    assert not letters.exists()
     assert minutes[-1].read_bytes() == ours
     assert len(list((aside / "execlog" / "BTCUSDT").iterdir())) == 2
     assert (aside / "BTCUSDT" / newer.name).read_text() == "{}\n"

@@ -68,6 +68,22 @@ def test_what_begins_again_after_it_was_over_is_told_however_soon(notices: tuple
     assert told == [1, 1, 1, 1, None]
 
 
+def test_what_comes_and_goes_all_the_time_is_no_flood_and_counts_as_there() -> None:
+    repeats = Repeats(900)
+    phases = (Phase.BEGAN, Phase.ENDED)
+
+    told = [
+        (now_s, phase)
+        for now_s in range(1_000)
+        for phase in phases
+        if repeats.count(lasting(Event.TROUBLE, phase), now_s)
+    ]
+
+    first = [(now_s, phase) for now_s in range(3) for phase in phases]
+    later = [(900, Phase.ENDED), (901, Phase.BEGAN), (901, Phase.ENDED), (902, Phase.BEGAN)]
+    assert told == [*first, (3, Phase.BEGAN), *later, (902, Phase.ENDED), (903, Phase.BEGAN)]
+
+
 def test_the_end_of_one_halt_leaves_the_others_told() -> None:
     repeats = Repeats(900)
     for scope in ("BTCUSDT", "ETHUSDT"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from config.notify_settings import Event
@@ -10,6 +10,9 @@ from worker.notices.notice import OPPOSITE, Notice, Phase, is_over
 
 # More symbols than a worker may have; what was told longest ago is forgotten first.
 KEPT_MAX = 2_000
+# What comes and goes all the time: so many ends are told within the while. After the last one it counts as
+# there, which errs on the safe side, and its beginnings are repeats.
+ENDS_MAX = 3
 
 
 @dataclass(slots=True)
@@ -34,12 +37,15 @@ class Repeats:
     def __init__(self, repeat_s: float) -> None:
         self._repeat_s = repeat_s
         self._told: OrderedDict[tuple[Event, str, Phase], _Told] = OrderedDict()
+        self._ends: dict[tuple[Event, str], deque[float]] = {}
 
     def count(self, notice: Notice, now_s: float) -> int | None:
         """How often it happened since it was told last, this time included; None: not to be told now.
 
-        What begins after it ended, or the other way round, is told however soon.
+        What begins after it ended, or the other way round, is told however soon, up to ENDS_MAX times.
         """
+        if notice.phase is Phase.ENDED and self._comes_and_goes(notice, now_s):
+            return None
         key = (notice.event, notice.key, notice.phase)
         self._forget_what_is_over(notice)
         told = self._told.get(key)
@@ -52,6 +58,14 @@ class Repeats:
         if len(self._told) > KEPT_MAX:
             self._told.popitem(last=False)
         return count
+
+    def _comes_and_goes(self, notice: Notice, now_s: float) -> bool:
+        """Whether ENDS_MAX ends of it were told within the while; if not, this one is the next."""
+        ends = self._ends.setdefault((notice.event, notice.key), deque(maxlen=ENDS_MAX))
+        if len(ends) == ENDS_MAX and now_s - ends[0] < self._repeat_s:
+            return True
+        ends.append(now_s)
+        return False
 
     def remember(self, before: list[Remembered], *, now_s: float, wall_ms: int) -> None:
         """Take over what a former life has told; a time that is still to come counts as now."""

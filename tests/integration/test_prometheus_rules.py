@@ -277,14 +277,6 @@ def test_promtool_takes_the_rules_and_the_configuration() -> None:
     _run(promtool, "check", "config", PROMETHEUS / "prometheus.yml")
 
 
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("name", [path.stem for path in sorted((PROMETHEUS / "tests").glob("*.yml"))])
-def test_promtool_finds_each_alert_as_its_tests_say(name: str) -> None:
-    promtool = _tool("promtool", "prometheus")
-
-    assert "SUCCESS" in _run(promtool, "test", "rules", PROMETHEUS / "tests" / f"{name}.yml")
-
-
 def test_promtool_takes_every_query_of_the_dashboard(tmp_path: Path) -> None:
     promtool = _tool("promtool", "prometheus")
     rules = [

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from decimal import Decimal
 from typing import TypeVar
 
 import typer
@@ -150,11 +151,16 @@ def _limits_used(loaded: Loaded) -> dict[str, str]:
     except sqlite3.Error:
         used = None
     risk = execution.risk
+    sent = "?" if used is None else used
     return {
-        "risk.max_order_usd": str(risk.max_order_usd),
-        "risk.max_orders_per_minute": f"{risk.max_orders_per_minute} (used {'?' if used is None else used})",
-        "risk.max_position_usd": str(risk.max_position_usd),
+        "risk.max_order_usd": _limit(risk.max_order_usd),
+        "risk.max_orders_per_minute": f"{_limit(risk.max_orders_per_minute)} (used {sent})",
+        "risk.max_position_usd": _limit(risk.max_position_usd),
     }
+
+
+def _limit(value: Decimal | int | None) -> str:
+    return "none" if value is None else str(value)
 
 
 def _as_values(found: people.AccountState, limits: dict[str, str]) -> dict[str, object]:

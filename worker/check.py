@@ -19,6 +19,7 @@ from config.redact import Redactor
 from config.seams import Clock
 from config.settings import Mode
 from config.strategy_mode import StrategySettings
+from store.lock import lock_holder
 from worker.check_host import host_rows
 from worker.check_notify import notify_rows
 from worker.check_output import control_rows, output_rows, stamps_of
@@ -54,7 +55,8 @@ def check(loaded: Loaded, environ: Mapping[str, str], clock: Clock, *, as_json: 
         from worker.check_shadow import shadow_rows
 
         rows += shadow_rows(loaded.settings, environ, clock)
-    return _print(rows, credentials_redactor(loaded.settings, environ), as_json=as_json)
+    runs = lock_holder(execution.output_dir / EXECUTIONS_FOLDER)
+    return _print(rows, credentials_redactor(loaded.settings, environ), as_json=as_json, runs=runs)
 
 
 def check_without_settings(error: ConfigError, clock: Clock, *, as_json: bool = False) -> int:
@@ -102,7 +104,7 @@ def mode_row(mode: str, origin: str, available: frozenset[str]) -> Row:
     )
 
 
-def _print(rows: list[Row], redactor: Redactor, *, as_json: bool) -> int:
+def _print(rows: list[Row], redactor: Redactor, *, as_json: bool, runs: int | None = None) -> int:
     failed = any(row.level is Level.FAIL for row in rows)
     if as_json:
         told = [
@@ -116,5 +118,5 @@ def _print(rows: list[Row], redactor: Redactor, *, as_json: bool) -> int:
         ]
         typer.echo(json.dumps({"may_start": not failed, "rows": told}, indent=2))
     else:
-        typer.echo(redactor.text(as_table(rows)))
+        typer.echo(redactor.text(as_table(rows, runs=runs)))
     return Exit.CONFIGURATION if failed else Exit.OK

@@ -18,6 +18,7 @@ from store.writer import Writer
 from worker.halts import Halts
 from worker.report import Report
 from worker.rows import pending_of
+from worker.when import moment
 
 # What cannot be done as asked, in the words of Exit.DATA.
 REFUSED = 65
@@ -65,7 +66,16 @@ class Clerk:
             until_ms=None if until is None else int(until),
         )
         await self._halts.halt(halt)
-        return self._yes(f"new orders of {scope or 'all symbols'} are halted")
+        return self._yes(f"new orders of {scope or 'all symbols'} are halted{self._until(halt)}")
+
+    def _until(self, asked: Halt) -> str:
+        """When the halt ends by itself: an earlier one of its scope may hold longer than was asked for."""
+        if asked.until_ms is None:
+            return ""
+        held = next((one for one in self._halts.in_force() if one.scope == asked.scope), asked)
+        if held.until_ms is None:
+            return " until resume: the halt that was in force already has no end"
+        return f" until {moment(held.until_ms)}"
 
     async def _resume(self, request: ControlRequest) -> ControlAnswer:
         scope = request.args.get("scope", "")

@@ -54,7 +54,10 @@ def halt(
     if until_ms is not None:
         args["until_ms"] = str(until_ms)
     code, text = ask(loaded, ControlRequest(do="halt", args=args, who=who, at_ms=now_ms), clock)
-    if code is not Exit.OK and not scope:
+    if code is Exit.NOT_RUNNING and not scope:
+        # A wrong folder, most likely: nobody shall go to sleep on it.
+        text = f"no worker was reached: {text}; the file HALT is there now and holds one that starts there"
+    elif code is not Exit.OK and not scope:
         # The file holds all the same.
         text = f"new orders are halted by the file HALT; {text}"
         code = Exit.OK

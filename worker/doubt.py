@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,8 +40,11 @@ def fail(subject: str, finding: str, remedy: str) -> Row:
     return Row(Level.FAIL, subject, finding, remedy)
 
 
-def as_table(rows: list[Row]) -> str:
-    """Aligned lines; the remedy stands below its finding, where the eye is."""
+def as_table(rows: list[Row], *, runs: int | None = None) -> str:
+    """Aligned lines; the remedy stands below its finding, where the eye is.
+
+    `runs` is the pid of the worker that holds this very store, where there is one.
+    """
     width = max(len(row.subject) for row in rows)
     lines = []
     for row in rows:
@@ -52,4 +56,15 @@ def as_table(rows: list[Row]) -> str:
         verdict = f"no: {counts[Level.FAIL]} to mend"
     else:
         verdict = "yes" if not counts[Level.WARN] else f"yes, with {counts[Level.WARN]} to look at"
+    if runs is not None:
+        verdict = _runs_already(rows, runs)
     return "\n".join([*lines, "", f"May the worker start? {verdict}"])
+
+
+def _runs_already(rows: list[Row], pid: int) -> str:
+    """Nobody who looks after a running worker shall stop it because it is in its own way."""
+    failed = [row for row in rows if row.level is Level.FAIL]
+    its_own = [row.subject for row in failed if re.search(rf"\bpid {pid}\b", row.finding)]
+    verdict = f"it runs already, as pid {pid}: leave it; only {', '.join(its_own)} failed by that"
+    others = len(failed) - len(its_own)
+    return f"{verdict}, {others} more to mend" if others else verdict

@@ -50,10 +50,19 @@ def who_asks() -> str:
 
 
 def halt_everything(loaded: Loaded, halt: Halt) -> None:
-    """The file first: it holds whatever else can or cannot be reached."""
+    """The file first: it holds whatever else can or cannot be reached.
+
+    Raises ControlError when it cannot be written.
+    """
     folder = _folder(loaded)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_halt(folder, halt)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_halt(folder, halt)
+    except OSError as error:
+        raise control.ControlError(
+            f"nothing is halted: no file HALT can be written in {folder} ({error.strerror}): "
+            "run this as the user of the worker, or name its folder with --output"
+        ) from None
 
 
 def ask(loaded: Loaded, request: ControlRequest, clock: Clock) -> tuple[Exit, str]:

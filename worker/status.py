@@ -156,6 +156,8 @@ def _lines(found: dict[str, object]) -> list[str]:
     ]
     if isinstance(worker, dict):
         lines.append(_health(worker))
+    elif found["pid"] is not None:
+        lines.append("health     unknown: the worker does not answer at execution.http.port")
     return lines
 
 

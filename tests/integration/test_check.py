@@ -309,6 +309,24 @@ def test_a_held_store_names_its_holder(tmp_path: Path, capsys: pytest.CaptureFix
     ]
 
 
+def test_a_worker_that_runs_is_not_in_the_way_of_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out" / "executions"
+    folder.mkdir(parents=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        check(loaded_for(tmp_path), {}, SystemClock())
+    finally:
+        os.close(descriptor)
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith(
+        f"May the worker start? it runs already, as pid {os.getpid()}: leave it; only lock failed by that"
+    )
+
+
 def test_credentials_are_told_by_name_and_never_by_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

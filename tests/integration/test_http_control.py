@@ -112,7 +112,7 @@ async def test_a_halt_and_a_resume_do_what_the_commands_do_and_are_kept(running:
     resumed = await running.post("/resume", {"why": "explained"})
 
     assert halted[0] == resumed[0] == 200
-    assert halted[1]["text"] == "new orders of all symbols are halted"
+    assert halted[1]["text"].startswith("new orders of all symbols are halted until 20")
     (halt,) = halted[1]["halts"]
     assert (halt["scope"], halt["why"], halt["who"]) == ("", "odd prices", "http 127.0.0.1")
     assert halt["new_only"]

@@ -105,6 +105,7 @@ class Report:
         for status, count in results.items():
             if status != "pending":
                 metrics.results(status, count)
+        self._tell_settled(share.moves, refused)
         self._count_codes(new, moved, limited=[code for _, code, _ in receipt.limited])
         if new:
             metrics.signals_read(share.symbol, len(new))
@@ -122,6 +123,12 @@ class Report:
             metrics.malformed(reason, count)
         metrics.dead_letters(receipt.dead_letters)
         self._tell_faults(share, receipt)
+
+    def _tell_settled(self, moves: Sequence[Move], refused: set[tuple[int, State]]) -> None:
+        """Each order that was told of as unknown gets its end in the log, a success as well."""
+        for move in moves:
+            if move.before is State.UNKNOWN and (move.row_id, move.after) not in refused:
+                self.log.event("order_settled", row=move.row_id, state=move.after, why=move.reason)
 
     def _count_codes(
         self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: Sequence[str]

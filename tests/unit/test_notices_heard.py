@@ -57,7 +57,7 @@ def test_a_halt_that_shows_twice_is_told_once() -> None:
 def test_a_halt_from_before_the_start_is_told_and_so_is_its_end_by_time() -> None:
     found = told(began("halted", "everything: since yesterday"), ended("halted"))
 
-    assert found == [(Event.HALTED, "since before"), (Event.RESUMED, "all")]
+    assert found == [(Event.HALTED, "orders"), (Event.RESUMED, "all")]
 
 
 def test_a_refusal_by_the_exchange_is_told_as_one() -> None:

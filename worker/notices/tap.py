@@ -55,9 +55,12 @@ class Tap:
         """What to tell of one event; None: nothing."""
         return self._makers[name](fields, at_ms)
 
-    def _halted(self, fields: Fields, at_ms: int) -> Notice:
-        scope = _text(fields, "scope") or EVERYTHING
-        self._halts[scope] = _text(fields, "why")
+    def _halted(self, fields: Fields, at_ms: int) -> Notice | None:
+        scope, why = _text(fields, "scope") or EVERYTHING, _text(fields, "why")
+        self._halts[scope] = why
+        if self._halts.pop(_sentence(scope, why), None) is not None:
+            # The file of the command was seen before its words came, and has been told.
+            return None
         return Notice(Event.HALTED, scope, at_ms, {**_shown(fields), "scope": scope})
 
     def _resumed(self, fields: Fields, at_ms: int) -> Notice:
@@ -91,13 +94,18 @@ class Tap:
     def _still_halted(self, sentence: str, at_ms: int) -> Notice | None:
         rest = sentence
         for scope, why in self._halts.items():
-            rest = rest.replace(f"{'everything' if scope == EVERYTHING else scope}: {why}", "")
+            rest = rest.replace(_sentence(scope, why), "")
         if not rest.strip("; "):
             return None
         self._halts[sentence] = sentence
         return Notice(
-            Event.HALTED, sentence, at_ms, {"scope": "since before", "why": sentence, "who": "see status"}
+            Event.HALTED, sentence, at_ms, {"scope": "orders", "why": sentence, "who": "somebody, see status"}
         )
+
+
+def _sentence(scope: str, why: str) -> str:
+    """A halt in the words of the condition `halted`."""
+    return f"{'everything' if scope == EVERYTHING else scope}: {why}"
 
 
 def _text(fields: Fields, name: str) -> str:

@@ -74,7 +74,7 @@ def back_up(
     path = target / name_of(clock.wall_ms()) if into_folder else target
     if keep is not None and not into_folder:
         raise BackupRefusedError(
-            f"--keep counts the backups of a folder, and {target} is none: name a folder"
+            f"--keep counts the backups of a folder, and {target} is no folder: make it first (mkdir -m 700)"
         )
     if not path.parent.is_dir():
         raise BackupRefusedError(f"folder {path.parent} does not exist: make it, then back up again")

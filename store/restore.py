@@ -58,7 +58,7 @@ def put_back(
     then the store is as before.
     """
     if not source.is_file():
-        raise StoreError(f"backup {source} is no file: name one with --from")
+        raise StoreError(f"backup {source} is no file: name the file of a backup with --from")
     lock = FolderLock.acquire(folder)
     draft = folder / _DRAFT
     try:
@@ -93,7 +93,7 @@ def _refuse_other(draft: Path, source: Path, folder: Path, stamps: Mapping[str, 
         if found.get(key, value) != value:
             raise StoreRefusedError(
                 f"backup {source} belongs to {key} {found[key]}, the settings say {key} {value}: "
-                "restore it below another --output"
+                "give the --config of its worker (or --mode before the word store), or another --output"
             )
     marked = _marked_id(folder)
     if marked is not None and marked != found.get("store_id") and not force:

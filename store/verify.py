@@ -90,7 +90,8 @@ def verify(
 
 def _open(path: Path) -> sqlite3.Connection:
     if not path.is_file():
-        raise UnverifiableError(f"{path} is no file: name a store's folder or a backup with --store")
+        what = "is no file" if path.exists() else "does not exist"
+        raise UnverifiableError(f"{path} {what}: name a store's folder or a backup with --store")
     try:
         reader = open_reader(path)
         try:

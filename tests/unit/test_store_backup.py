@@ -168,7 +168,7 @@ def test_a_damaged_store_gives_no_backup_and_spoils_no_older_one(database: Path,
 def test_a_place_that_is_missing_is_told(database: Path, tmp_path: Path) -> None:
     with pytest.raises(BackupRefusedError, match="does not exist"):
         backed_up(database, tmp_path / "none" / "copy.db")
-    with pytest.raises(BackupRefusedError, match="name a folder"):
+    with pytest.raises(BackupRefusedError, match="is no folder"):
         backed_up(database, tmp_path / "copy.db", keep=3)
     with pytest.raises(StoreError, match="cannot be opened"):
         backed_up(tmp_path / "none.db", tmp_path / "copy.db")

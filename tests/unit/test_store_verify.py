@@ -208,5 +208,5 @@ def test_what_is_no_database_cannot_be_verified(tmp_path: Path) -> None:
 
     with pytest.raises(UnverifiableError, match="cannot be read"):
         verify(tmp_path / "other.db", RULES)
-    with pytest.raises(UnverifiableError, match="is no file"):
+    with pytest.raises(UnverifiableError, match="does not exist"):
         verify(tmp_path / "missing.db", RULES)

@@ -20,8 +20,10 @@ def alerts(root: Path) -> list[Rule]:
 def section_of(rule: Rule) -> str:
     """What the runbook has to say of an alert."""
     told = rule["annotations"]
+    meaning = told["meaning"].replace("in {{ $labels.window }} s", "in one of its windows")
     action = told["action"].replace("{{ $labels.reason }}", "REASON")
-    return f"### {rule['alert']}\n\n{rule['labels']['severity']}. {told['meaning']}\n\nDo: {action}.\n"
+    end = "" if action.endswith("?") else "."
+    return f"### {rule['alert']}\n\n{rule['labels']['severity']}. {meaning}\n\nDo: {action}{end}\n"
 
 
 def test_the_runbook_says_of_each_alert_what_its_rule_says(alerts: list[Rule], root: Path) -> None:

@@ -239,7 +239,7 @@ def status(
     """Show what a worker did and does: counts, lag, what is unresolved; ends with 3 when none runs."""
     from worker.status import print_status
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     _warn(loaded)
     raise typer.Exit(print_status(loaded, as_json=as_json))
 
@@ -258,7 +258,7 @@ def inspect(
     """Tell the whole history of one signal: each step, its time, its reason, and the original line."""
     from worker.inspect import print_inspection
 
-    loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load(trades=False)
     _warn(loaded)
     raise typer.Exit(print_inspection(loaded, signal_id, as_json=as_json))
 

@@ -41,7 +41,7 @@ def halt(
     from store.records import Halt
     from worker.requests import ask, halt_everything, who_asks
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     clock, who, scope = SystemClock(), who_asks(), _scope(symbol)
     now_ms = clock.wall_ms()
     until_ms = None if duration is None else now_ms + 1_000 * _seconds(duration)
@@ -106,7 +106,7 @@ def _ask(ctx: typer.Context, config: ConfigFile, output: OutputFolder, do: str, 
     from store.control import ControlRequest
     from worker.requests import ask, who_asks
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     clock = SystemClock()
     request = ControlRequest(do=do, args=args, who=who_asks(), at_ms=clock.wall_ms())
     _end(*ask(loaded, request, clock))

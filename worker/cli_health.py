@@ -32,7 +32,7 @@ class Verdict:
 
 def healthcheck(ctx: typer.Context, config: ConfigFile = None) -> None:
     """Say whether the running worker is ready: 0 ready, 1 not ready and why, 3 not running."""
-    http = given_of(config).over(earlier(ctx)).load().settings.execution.http
+    http = given_of(config).over(earlier(ctx)).load(trades=False).settings.execution.http
     verdict = ask(http.host, http.port)
     healthy = verdict.code == Exit.OK
     typer.echo(verdict.sentence if healthy else f"{SERVER}: {verdict.sentence}", err=not healthy)

@@ -64,7 +64,7 @@ def executions(
     from worker.look_executions import print_executions
 
     wanted = _wanted(symbol, since, until, status, reason, side)
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     shape: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
     raise typer.Exit(print_executions(loaded, wanted, limit=limit, shape=shape))
 
@@ -88,7 +88,7 @@ def export(
     from worker.look_export import print_export
 
     wanted = _wanted(symbol, since, until, status)
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_export(loaded, wanted, to, force=force))
 
 
@@ -112,7 +112,7 @@ def report(
     from worker.look_report import print_report
 
     wanted = _wanted(symbol, since, until, None)
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_report(loaded, wanted, html, SystemClock()))
 
 
@@ -131,7 +131,7 @@ def top(
     from config.seams import SystemClock
     from worker.look_screen import show_top
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(show_top(loaded, SystemClock(), once=once))
 
 

@@ -67,11 +67,16 @@ class Given:
         given = {key: value for key, value in self.overrides.items() if value is not None}
         return Given(self.config or earlier.config, {**earlier.overrides, **given})
 
-    def load(self) -> Loaded:
-        """The configuration in force; raises ConfigError with every problem."""
-        from config.load import load_settings
+    def load(self, *, trades: bool = True) -> Loaded:
+        """The configuration in force; raises ConfigError with every problem.
 
-        return load_settings(config_file=self.config, environ=os.environ, overrides=self.overrides)
+        Without `trades` no order is sent, and real money needs no confirmation: a halt must not wait for one.
+        """
+        from config.load import load_settings
+        from config.rules import LIVE_CONFIRM
+
+        environ = os.environ if trades else {**os.environ, LIVE_CONFIRM: "YES"}
+        return load_settings(config_file=self.config, environ=environ, overrides=self.overrides)
 
 
 def given_of(

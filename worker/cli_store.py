@@ -39,7 +39,7 @@ def backup(
     """Copy the whole store into one file of mode 0600, while the worker runs, and verify the copy."""
     from worker.store_care import print_backup
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_backup(loaded, to, keep=keep, force=force, as_json=as_json))
 
 
@@ -59,7 +59,7 @@ def restore(
     """
     from worker.store_care import print_restore
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_restore(loaded, source, force=force))
 
 
@@ -85,7 +85,7 @@ def verify(
     """
     from worker.store_care import print_verdict
 
-    loaded = given_of(config, output=output).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_verdict(loaded, store, deep=deep, as_json=as_json))
 
 
@@ -114,5 +114,5 @@ def prune(
     if match is None:
         raise typer.BadParameter(f"{older_than!r} is not like 12h or 90d", param_hint="--older-than")
     age_ms = int(match[1]) * _SECONDS[match[2]] * 1_000
-    loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load()
+    loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load(trades=False)
     raise typer.Exit(print_prune(loaded, age_ms, why=why, dry_run=dry_run, as_json=as_json))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from worker.cli import app
@@ -27,3 +28,23 @@ def test_a_halt_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
 
     assert result.exit_code == Exit.PERMISSION
     assert "nothing is halted: no file HALT can be written" in result.output
+
+
+def test_a_halt_of_real_money_waits_for_no_confirmation_and_its_start_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LIVE_CONFIRM", raising=False)
+    limits = "{max_order_usd: 100, max_orders_per_minute: 10, max_position_usd: 1000}"
+    config = tmp_path / "live.yaml"
+    config.write_text(f"execution: {{mode: live, symbols: [BTCUSDT], risk: {limits}}}\n")
+    where = ["--config", str(config), "--output", str(tmp_path / "output")]
+
+    started = CliRunner().invoke(app, where)
+    halted = CliRunner().invoke(app, ["halt", "--why", "odd prices", *where])
+    kept = CliRunner().invoke(app, ["store", "backup", "--to", str(tmp_path), *where])
+
+    assert started.exit_code == Exit.CONFIGURATION
+    assert "set LIVE_CONFIRM=YES" in started.output
+    assert (tmp_path / "output" / "executions" / "HALT").exists()
+    assert "LIVE_CONFIRM" not in halted.output + kept.output
+    assert kept.exit_code == Exit.NOT_RUNNING

@@ -17,6 +17,8 @@ SECRET_CHARACTERS_MIN = 6
 _SECRET_NAME = re.compile(
     r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|(API|PRIVATE|ACCESS)_?KEY$", re.IGNORECASE
 )
+# Such a variable names a place, which people have to read: CREDENTIALS_DIRECTORY, V13_BROKER__SECRET_FILE.
+_PLACE_NAME = re.compile(r"_(FILE|DIRECTORY)$", re.IGNORECASE)
 _URL_USER = re.compile(r"(?<=://)[^/\s@]*@")
 _OPAQUE = re.compile(r"[A-Za-z0-9+_=-]{32,}")
 
@@ -50,10 +52,15 @@ def redactor_of(
     secrets = [
         part
         for name, value in environ.items()
-        if name in wanted or _SECRET_NAME.search(name)
+        if name in wanted or (_SECRET_NAME.search(name) and not _is_place(name, value))
         for part in (value, value.strip())
     ]
     return Redactor([*secrets, *(word for name in lists for word in environ.get(name, "").split())])
+
+
+def _is_place(name: str, value: str) -> bool:
+    """True for a path where a path belongs; a credential that was pasted there stays hidden."""
+    return bool(_PLACE_NAME.search(name)) and value.startswith("/") and not looks_secret(value)
 
 
 def looks_secret(text: str) -> bool:

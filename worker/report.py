@@ -206,6 +206,9 @@ class Report:
                 # The venue's news of the same order were recorded before its reply.
                 self.log.debug("move_overtaken", row=move.row_id, after=move.after)
                 continue
+            if move.after is State.UNKNOWN:
+                self.log.event("order_settled", row=move.row_id, why="its news came, its answer did not")
+                continue
             self.log.error("move_refused", symbol=share.symbol, row=move.row_id, after=move.after, why=why)
         for letter in share.dead_letters[:LINES_PER_BURST_MAX]:
             self.log.warning(

@@ -28,12 +28,10 @@ TIMED_WORKER = HERE.parent / "bench" / "timed_worker.py"
 TOKEN = "a-made-up-token-of-0123456789-letters"
 PAIRS, PHASE_S, PACE_S, WARM_UP_S = 8, 4.0, 0.03, 2.5
 PROBE_EVERY_S, PROBE_S_MAX = 0.5, 5.0
-P50_RATIO_MAX, P99_RATIO_MAX = 1.5, 3.0
-# On a host with more to do than it can, whoever runs oftener waits longer: there the ratio is the kernel's.
-CROWDED_RATIO_MAX = 3.0
+# Seen: 1.06 to 1.21 on a host with little else to do, 1.12 to 1.48 and once 2.26 at a load of 7 to 14.
+P50_RATIO_MAX, P99_RATIO_MAX = 2.0, 3.0
 BUSY_MORE_MAX = 0.35
-# The collector looks every 50 000 objects, some two thousand closed connections later: a saw-tooth of 10 MiB.
-RESIDENT_KIB_MORE_MAX, RESIDENT_KIB_LATER_MAX, DESCRIPTORS_MORE_MAX = 32_768, 16_384, 80
+RESIDENT_KIB_MORE_MAX, RESIDENT_KIB_LATER_MAX, DESCRIPTORS_MORE_MAX = 16_384, 6_144, 80
 
 
 @dataclass
@@ -238,8 +236,7 @@ def test_idle_slow_and_bad_clients_do_not_slow_trading(
 
     with capsys.disabled():
         print(f"\n{figures(seen, taken)}\nanswers {answers}\nhttp {http}")  # noqa: T201  # what it is for
-    crowded = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
-    assert ratio(taken, 0.5) <= (CROWDED_RATIO_MAX if crowded else P50_RATIO_MAX)
+    assert ratio(taken, 0.5) <= P50_RATIO_MAX
     assert ratio(taken, 0.99) <= P99_RATIO_MAX
     assert median(seen.busy["on"]) - median(seen.busy["off"]) <= BUSY_MORE_MAX
     assert more(seen.resident_kib) <= RESIDENT_KIB_MORE_MAX

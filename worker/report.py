@@ -128,7 +128,7 @@ class Report:
         """Each order that was told of as unknown gets its end in the log, a success as well."""
         for move in moves:
             if move.before is State.UNKNOWN and (move.row_id, move.after) not in refused:
-                self.log.event("order_settled", row=move.row_id, state=move.after, why=move.reason)
+                self.log.event("order_settled", row=move.row_id, state=move.after, why=move.reason or "found")
 
     def _count_codes(
         self, new: Sequence[Reservation], moved: Sequence[Move], *, limited: Sequence[str]

@@ -10,6 +10,8 @@ import pytest
 
 from adapters.contract import Accepted, Order, OrderUpdate, Rejected
 from config.seams import SystemClock
+from store.lifecycle import State
+from store.records import Move, Receipt, Share
 from worker.gate import Pending
 from worker.logs import Log
 from worker.metrics import Metrics
@@ -60,3 +62,22 @@ def test_every_success_gets_a_line_at_a_share_of_1_and_at_level_debug() -> None:
 
 def test_every_failure_gets_a_line() -> None:
     assert len(lines("info", 0.0, rejected=True)) == ORDERS
+
+
+def test_the_end_of_each_unknown_order_gets_a_line_and_news_that_were_quicker_are_no_error() -> None:
+    stream, clock = io.StringIO(), SystemClock()
+    log = Log("info", None, clock, stream, False)
+    found = Move(row_id=7, before=State.UNKNOWN, after=State.FILLED)
+    late = Move(row_id=8, before=State.RESERVED, after=State.UNKNOWN)
+    receipt = Receipt(row_ids=[], refused=[(late, "row 8 is not in state reserved")])
+
+    Report(Metrics(), log, clock, success_share=0.0).committed(
+        Share(symbol="BTCUSDT", moves=[found, late]), receipt
+    )
+
+    log.close()
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line["level"], line["row"]) for line in told] == [
+        ("order_settled", "info", 7),
+        ("order_settled", "info", 8),
+    ]

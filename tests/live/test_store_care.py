@@ -75,7 +75,8 @@ def test_a_running_worker_is_backed_up_verified_and_pruned(tmp_path: Path) -> No
     write_signals(output, 40)
     environment = {"V13_EXECUTION__RATE_LIMIT__MAX_QPS": "1000"}
     with running_worker(output, "--symbols", SYMBOL, **environment) as worker:
-        until(lambda: (output / "executions" / "executions.db").exists() and rows(output) == 40, "rows")
+        worker.wait_for("worker_ready")
+        until(lambda: rows(output) == 40, "rows")
         verified = run("store", "verify", "--output", str(output), "--deep", "--json")
         backup = run("store", "backup", "--output", str(output), "--to", str(tmp_path), "--json")
         dry = run("store", "prune", "--output", str(output), "--older-than", "2d", "--dry-run")

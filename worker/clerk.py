@@ -24,6 +24,7 @@ from worker.when import moment
 REFUSED = 65
 RESOLVABLE = (State.UNKNOWN, State.QUARANTINED, State.OPEN, State.PARTIAL)
 _SCOPE = re.compile(r"[A-Z0-9]{2,20}|")
+_UNTIL = re.compile(r"[0-9]{1,13}")
 
 
 class Clerk:
@@ -55,7 +56,7 @@ class Clerk:
 
     async def _halt(self, request: ControlRequest) -> ControlAnswer:
         scope, until = request.args.get("scope", ""), request.args.get("until_ms")
-        if not _SCOPE.fullmatch(scope) or (until is not None and not until.isdigit()):
+        if not _SCOPE.fullmatch(scope) or (until is not None and not _UNTIL.fullmatch(until)):
             return self._no("the request names no symbol or no time that could be read")
         halt = Halt(
             scope=scope,

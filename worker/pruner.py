@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 import msgspec
 
@@ -29,15 +30,19 @@ REFUSED = 65
 BATCHES_A_REQUEST = 10
 
 
+# What SQLite can hold.
+Stored = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
 class PruneOrder(msgspec.Struct, frozen=True):
     """What the command asks for: rows after `after` whose outcome is older than `before_ms`."""
 
-    before_ms: int
-    after: int
+    before_ms: Stored
+    after: Stored
     # Symbol: what its sources may still deliver. A symbol that is not among them keeps all its rows.
     reach: dict[str, Reach]
     # The last request of a run tells how many rows went in all of it.
-    total: int | None = None
+    total: Stored | None = None
 
 
 class Progress(msgspec.Struct):

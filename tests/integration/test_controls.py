@@ -211,9 +211,11 @@ async def test_what_nobody_can_read_is_answered_and_does_nothing(tmp_path: Path)
     venue = ScriptedAdapter(clock)
     async with Process(tmp_path, clock, venue, {"BTCUSDT": []}) as process:
         answer = await asked(tmp_path, clock, "make_tea")
+        odd = await asked(tmp_path, clock, "halt", 2, scope="", why="odd", until_ms="\u00b2")
         halts = process.worker.floor.halts.in_force()
 
     assert not answer.done
+    assert odd.text == "the request names no symbol or no time that could be read"
     assert "halt, resume, resolve" in answer.text
     assert halts == []
 

@@ -29,9 +29,10 @@ from store import statements_look as look
 from worker.exits import Exit
 from worker.look_executions import folder_of, unreadable
 from worker.look_export import ExportError, draft_of, refuse_inside, unwritable
-from worker.look_pages import FOREVER_MS, Look, LookError, Wanted
+from worker.look_pages import EVENTS_MAX, FOREVER_MS, Look, LookError, Wanted
 from worker.look_pnl import Book, Earned, Filled, Outcomes, readable
 from worker.look_spread import OverTime, Spread
+from worker.progress_bar import ProgressBar
 
 # The pieces of a chart: as many as a person can tell apart on a screen.
 PIECES = 240
@@ -127,7 +128,9 @@ def print_report(loaded: Loaded, wanted: Wanted, target: Path | None, clock: Clo
         if target is not None:
             refuse_inside(target, execution.output_dir, "--html")
         with Look(folder_of(loaded)) as opened:
-            report = collect(opened, wanted, execution.cost, clock.wall_ms())
+            bar = ProgressBar(sys.stderr, clock, what="report", things="orders")
+            report = collect(opened, wanted, execution.cost, clock.wall_ms(), bar)
+            bar.end()
         if target is not None:
             _write(target, page(report))
     except LookError as error:
@@ -153,8 +156,8 @@ def _write(target: Path, text: str) -> None:
         raise unwritable(target, error) from None
 
 
-def collect(opened: Look, wanted: Wanted, cost: Cost, now_ms: int) -> Report:
-    """Read and count. Raises sqlite3.Error."""
+def collect(opened: Look, wanted: Wanted, cost: Cost, now_ms: int, bar: ProgressBar | None = None) -> Report:
+    """Read and count; `bar` shows how far. Raises sqlite3.Error."""
     first, last = opened.bounds(wanted.since_ms, wanted.until_ms)
     first_ms, last_ms = _times(opened, first, last, wanted, now_ms)
     report = Report(
@@ -175,7 +178,7 @@ def collect(opened: Look, wanted: Wanted, cost: Cost, now_ms: int) -> Report:
     for rows in opened.pieces(look.REPORT_COUNTS, wanted, first, last):
         for row in rows:
             report.outcomes.take(*row)
-    _orders(opened, wanted, report, last, cost_model(cost))
+    _orders(opened, wanted, report, last, cost_model(cost), bar)
     return report
 
 
@@ -188,13 +191,24 @@ def _times(opened: Look, first: int, last: int, wanted: Wanted, now_ms: int) -> 
     return ends[0], max(ends[1], ends[0])
 
 
-def _orders(opened: Look, wanted: Wanted, report: Report, last: int, costs: CostModel) -> None:
+def _orders(
+    opened: Look,
+    wanted: Wanted,
+    report: Report,
+    last: int,
+    costs: CostModel,
+    bar: ProgressBar | None,
+) -> None:
     """Every order with a fill, from the first one of the store on; then what works and is filled in part."""
     everything = replace(wanted, since_ms=0, until_ms=FOREVER_MS)
     begin, _ = opened.bounds(0, FOREVER_MS)
-    for rows in opened.pieces(look.REPORT_ORDERS, everything, begin, last):
+    orders = 0
+    for number, rows in enumerate(opened.pieces(look.REPORT_ORDERS, everything, begin, last)):
         for row in rows:
             _order(row, report, costs)
+        orders += len(rows)
+        if bar is not None:
+            bar.reached(min((number + 1) * EVENTS_MAX, last - begin + 1), last - begin + 1, orders)
     if wanted.until_ms < report.made_ms:
         return
     for row in opened.connection.execute(look.REPORT_PARTIAL, everything.parameters()).fetchall():

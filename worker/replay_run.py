@@ -20,12 +20,12 @@ from config.seams import Clock
 from config.settings import Execution, PriceSource
 from streams.whole import InputFile, Part, WholeInputError
 from worker.exits import Exit
+from worker.progress_bar import ProgressBar
 from worker.replay import Replay
 from worker.replay_compare import CompareError, Comparison, compare, executions_folder
 from worker.replay_input import LINES, Input
 from worker.replay_output import EXECUTIONS, PRODUCT, ReplayOutput, ReplayOutputError, as_json
 from worker.replay_processes import ProcessEndedError, run_jobs
-from worker.replay_progress import Progress
 from worker.replay_share import Job, join, joined
 from worker.replay_summary import Tally, table
 from worker.replay_venue import FIXED_PRICE, replay_venue
@@ -113,7 +113,7 @@ class _Simulation:
     def run(self, venue: BacktestVenue, price_file: Path | None) -> tuple[dict[str, object], list[str]]:
         """The summary of what the signals came to, and the digests of their files."""
         signals = self.signals
-        progress = Progress(sys.stderr, self.clock)
+        progress = ProgressBar(sys.stderr, self.clock, what="replay", things="signals")
         processes = self._processes()
         with ThreadPoolExecutor(1) as thread:
             # Lines are hashed beside the replay. A database is hashed when it is closed: closing any other
@@ -142,14 +142,14 @@ class _Simulation:
             asked = (os.cpu_count() or 1) if signals.total >= SHARED_BYTES_MIN else 1
         return min(shares, asked)
 
-    def _here(self, venue: BacktestVenue, progress: Progress) -> tuple[Tally, Mapping[str, Position]]:
+    def _here(self, venue: BacktestVenue, progress: ProgressBar) -> tuple[Tally, Mapping[str, Position]]:
         own_prices = isinstance(venue.quotes, SignalQuotes)
         replay = Replay(self.execution, venue, self.output, own_prices=own_prices)
         replay.run(self.signals, progress.reached)
         return replay.tally, venue.positions
 
     def _beside(
-        self, processes: int, price_file: Path | None, progress: Progress
+        self, processes: int, price_file: Path | None, progress: ProgressBar
     ) -> tuple[Tally, Mapping[str, Position]]:
         parts, among = _parts(self.signals), len(self.signals.parts)
         # The longest first: begun last, it would be waited for alone.

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from config.seams import SystemClock
 from config.settings import Execution
 from streams.signal import Place, Signal
+from worker.progress_bar import ProgressBar
 from worker.replay_input import Item, merged_items
-from worker.replay_progress import Progress
 from worker.replay_run import ReplayOptions, run_replay
 
 START_MS = 1_763_225_940_000
@@ -192,7 +192,7 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
 def test_a_bar_is_drawn_on_a_terminal_alone(stream: io.StringIO) -> None:
-    progress = Progress(stream, SystemClock(), begin_s=0.0)
+    progress = ProgressBar(stream, SystemClock(), what="replay", things="signals", begin_s=0.0)
 
     progress.reached(50, 200, 1_000)
     drawn = stream.getvalue()

@@ -1,4 +1,4 @@
-"""How far a replay is: a bar on a terminal, once it has run for a while; nothing elsewhere."""
+"""How far a long command is: a bar on a terminal, once it has run for a while; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -11,18 +11,25 @@ REDRAW_S = 0.2
 WIDTH = 30
 
 
-class Progress:
-    """A bar that is drawn over itself. `begin_s` is how long a replay may take before there is one."""
+class ProgressBar:
+    """A bar that is drawn over itself. `begin_s` is how long a command may take before there is one.
 
-    def __init__(self, stream: TextIO, clock: Clock, *, begin_s: float = BEGIN_S) -> None:
+    `what` stands before it, `things` is what is counted.
+    """
+
+    def __init__(
+        self, stream: TextIO, clock: Clock, *, what: str, things: str, begin_s: float = BEGIN_S
+    ) -> None:
         self._stream = stream
+        self._what = what
+        self._things = things
         self._clock = clock
         self._shows = stream.isatty()
         self._began_s = clock.monotonic_s()
         self._next_s = self._began_s + begin_s
         self._drawn = 0
 
-    def reached(self, done: int, total: int, signals: int) -> None:
+    def reached(self, done: int, total: int, things: int) -> None:
         """Draw it, if it is time."""
         if not self._shows:
             return
@@ -34,7 +41,8 @@ class Progress:
         took_s = max(now_s - self._began_s, 0.001)
         bar = ("#" * round(share * WIDTH)).ljust(WIDTH, ".")
         left = f", {took_s / share - took_s:.0f} s left" if share > 0 else ""
-        text = f"replay [{bar}] {share:4.0%}  {signals:,} signals, {signals / took_s:,.0f}/s{left}"
+        counted = f"{things:,} {self._things}, {things / took_s:,.0f}/s"
+        text = f"{self._what} [{bar}] {share:4.0%}  {counted}{left}"
         self._write("\r" + text.ljust(self._drawn))
         self._drawn = len(text)
 
@@ -49,6 +57,6 @@ class Progress:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            # The terminal is gone; the replay is not for it.
+            # The terminal is gone; the command goes on without it.
             self._shows = False
             self._drawn = 0

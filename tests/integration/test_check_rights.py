@@ -20,7 +20,10 @@ ROOT = Path(worker.cli.__file__).parent.parent
 AS_NOBODY = """
 import os, sys
 import config.environment, config.load, config.show, config.yaml_file
-import encodings.ascii, encodings.idna, platform
+import encodings.ascii, encodings.idna, platform, pkgutil, importlib, typer
+for found in pkgutil.walk_packages(typer.__path__, "typer."):
+    if not found.name.endswith(("__main__", "_winconsole")):
+        importlib.import_module(found.name)
 import worker.check, worker.cli
 if os.geteuid() == 0:
     os.setgroups([])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import signal
@@ -137,8 +138,8 @@ def long_folder(signals_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def children_of(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, check=False)
-    return [int(found) for found in listed.stdout.split()]
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(found) for found in listed.split()]
 
 
 def runs(pid: int) -> bool:
@@ -189,7 +190,7 @@ def test_a_replay_that_is_stopped_leaves_no_process_and_the_former_result(
 def test_a_process_that_is_killed_ends_the_replay_in_one_sentence(long_folder: Path, tmp_path: Path) -> None:
     process, children = begin(long_folder, tmp_path / "out")
 
-    subprocess.run(["kill", "-9", str(children[0])], check=True)
+    os.kill(children[0], signal.SIGKILL)
     _, told = process.communicate(timeout=30)
 
     assert process.returncode == Exit.BUG

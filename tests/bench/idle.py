@@ -18,7 +18,7 @@ def measure(scratch: Scratch) -> list[Figure]:
     """CPU and memory of a daemon that has read everything and waits."""
     signals, output = scratch.backlog("idle-signals", SIGNALS), scratch.fresh("idle")
     told = scratch.folder / "idle.log"
-    with workers.daemon([PROGRAM, *options(signals, output)], told) as worker:
+    with workers.daemon([PROGRAM, *options(signals, output)], told, workers.EVERY_ORDER_TOLD) as worker:
         workers.wait_for(told, "order_filled", worker)
         time.sleep(WARM_UP_S)
         began_s, used_s = time.monotonic(), workers.cpu_s_of(worker.pid)

@@ -54,7 +54,7 @@ def _start(signals: Path, output: Path, at_ms: int, told: Path) -> float:
     with open(signals_made.hour_file(signals, SYMBOL, at_ms), "a") as file:
         file.write(line)
     began_s = time.monotonic()
-    with workers.daemon([PROGRAM, *options(signals, output)], told) as worker:
+    with workers.daemon([PROGRAM, *options(signals, output)], told, workers.EVERY_ORDER_TOLD) as worker:
         return workers.wait_for(told, "order_filled", worker) - began_s
 
 

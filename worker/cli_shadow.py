@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from worker.cli_options import AsJson, ConfigFile, OutputFolder, earlier, given_of
+from worker.durations import seconds_of
 
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _EPOCH_MS = re.compile(r"[1-9][0-9]{12}")
 
 shadow_app = typer.Typer(
@@ -48,10 +47,10 @@ def _since_ms(text: str | None, now_ms: int) -> int:
         return 0
     if _EPOCH_MS.fullmatch(text):
         return int(text)
-    match = _DURATION.fullmatch(text)
-    if match is None:
+    age_s = seconds_of(text)
+    if age_s is None:
         raise typer.BadParameter(
             f"{text!r} is neither like 90s, 15m, 2h or 1d, nor UTC milliseconds such as 1700000000000",
             param_hint="--since",
         )
-    return max(0, now_ms - int(match[1]) * _SECONDS[match[2]] * 1_000)
+    return max(0, now_ms - age_s * 1_000)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from worker.cli_options import AsJson, ConfigFile, OutputFolder, SignalsFolder, earlier, given_of
-
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from worker.durations import seconds_of
 
 store_app = typer.Typer(
     help="Care for the store: back it up, put a backup back, verify it, prune it.", no_args_is_help=True
@@ -110,9 +107,8 @@ def prune(
     """
     from worker.store_prune import print_prune
 
-    match = _DURATION.fullmatch(older_than)
-    if match is None:
+    age_s = seconds_of(older_than)
+    if age_s is None:
         raise typer.BadParameter(f"{older_than!r} is not like 12h or 90d", param_hint="--older-than")
-    age_ms = int(match[1]) * _SECONDS[match[2]] * 1_000
     loaded = given_of(config, output=output, signals=signals).over(earlier(ctx)).load(trades=False)
-    raise typer.Exit(print_prune(loaded, age_ms, why=why, dry_run=dry_run, as_json=as_json))
+    raise typer.Exit(print_prune(loaded, age_s * 1_000, why=why, dry_run=dry_run, as_json=as_json))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_DURATION = re.compile(r"([1-9][0-9]{0,6})(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+from worker.durations import seconds_of
+
 _EPOCH_MS = re.compile(r"[1-9][0-9]{12}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?Z?")
 
@@ -24,9 +24,9 @@ def given_ms(text: str, now_ms: int) -> int:
         return now_ms
     if _EPOCH_MS.fullmatch(text):
         return int(text)
-    match = _DURATION.fullmatch(text)
-    if match is not None:
-        return max(0, now_ms - int(match[1]) * _SECONDS[match[2]] * 1_000)
+    age_s = seconds_of(text)
+    if age_s is not None:
+        return max(0, now_ms - age_s * 1_000)
     try:
         if _DATE.fullmatch(text):
             return int(datetime.fromisoformat(text.rstrip("Z")).replace(tzinfo=UTC).timestamp()) * 1_000

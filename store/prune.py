@@ -21,9 +21,9 @@ from store import execlog, execlog_table
 from store import statements as sql
 from store import statements_care as care
 from store.connection import Store
-from store.errors import FencedError
 from store.holdings import NOTHING, added, filled, number, signed
 from store.lifecycle import State
+from store.pruning import own_transaction
 
 # The fills of pruned rows, an exact sum; the symbol follows.
 PRUNED_STAMP = "pruned:"
@@ -181,22 +181,12 @@ def _add_fill(fills: dict[str, Decimal], row: _Row) -> None:
 def forget(store: Store, batch: Batch, before_ms: int) -> int:
     """Take a batch out of the store; how many rows went, 0 when one of them has changed since it was chosen.
 
-    Belongs into the thread that writes: a transaction of its own, which leaves the count of commits alone,
-    because the ledger tells by that whether a commit of its own happened. Raises FencedError, and
-    sqlite3.Error when nothing went.
+    Belongs into the thread that writes. Raises FencedError, and sqlite3.Error when nothing went.
     """
-    connection = store.connection
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        epoch, _ = connection.execute(sql.COMMITS).fetchone()
-        if epoch != store.epoch:
-            raise FencedError(f"store {store.path} was taken over by a newer worker: this one stops")
+    with own_transaction(store) as connection:
         gone = _forget(connection, batch, before_ms)
-        connection.execute("COMMIT" if gone else "ROLLBACK")
-    except BaseException:
-        if connection.in_transaction:
+        if not gone:
             connection.execute("ROLLBACK")
-        raise
     return gone
 
 

@@ -5,8 +5,9 @@ A position keeps a file from being read twice: whoever forgets one has to know t
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,23 +40,33 @@ def stored_places(path: Path, symbol: str, source: str) -> Iterator[Place]:
 def forget_positions(store: Store, symbol: str, source: str, places: Sequence[Place]) -> int:
     """Delete up to FORGOTTEN_MAX positions that still say what `places` say; how many went.
 
-    Belongs into the store's thread: a transaction of its own, which leaves the count of commits alone,
-    because the ledger tells by that whether a commit of its own happened. May be repeated. Raises
-    FencedError, and sqlite3.Error when nothing was deleted.
+    Belongs into the store's thread. May be repeated. Raises FencedError, and sqlite3.Error when nothing was
+    deleted.
     """
     assert len(places) <= FORGOTTEN_MAX, len(places)
+    with own_transaction(store) as connection:
+        before = connection.total_changes
+        connection.executemany(sql.FORGET_POSITION, [(symbol, source, *place) for place in places])
+        return connection.total_changes - before
+
+
+@contextmanager
+def own_transaction(store: Store) -> Iterator[sqlite3.Connection]:
+    """A transaction beside the ledger's, in the thread that writes; committed unless the body rolls it back.
+
+    It leaves the count of commits alone, because the ledger tells by that whether a commit of its own
+    happened. Raises FencedError, and sqlite3.Error when nothing was changed.
+    """
     connection = store.connection
     try:
         connection.execute("BEGIN IMMEDIATE")
         epoch, _ = connection.execute(sql.COMMITS).fetchone()
         if epoch != store.epoch:
             raise FencedError(f"store {store.path} was taken over by a newer worker: this one stops")
-        before = connection.total_changes
-        connection.executemany(sql.FORGET_POSITION, [(symbol, source, *place) for place in places])
-        forgotten = connection.total_changes - before
-        connection.execute("COMMIT")
+        yield connection
+        if connection.in_transaction:
+            connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return forgotten

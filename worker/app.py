@@ -44,6 +44,7 @@ from worker.parts import EXECUTIONS_FOLDER, Parts, lock_name_of
 from worker.probe import WorkerProbe
 from worker.shadow_start import ShadowParts, shadow_of
 from worker.version import VERSION
+from worker.whereabouts import leave_one_stack
 
 LOGS_FOLDER = Path("logs") / "execution_worker"
 # A batch makes some 20 000 objects, none of them cyclic: collecting more often finds nothing.
@@ -130,6 +131,7 @@ def _traded(
 
 def _run_on(store: Store, parts_with: Callable[[socket.socket | None], Parts]) -> int:
     """The part of a run that has a store; each way in which it can end by itself is a sentence."""
+    leave_one_stack()
     parts = parts_with(None)
     log, http = parts.log, parts.execution.http
     try:

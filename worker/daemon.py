@@ -18,6 +18,7 @@ from store.ledger import Ledger
 from store.lifecycle import State
 from streams.choice import ignored_newer_sources
 from streams.source import Source
+from worker import whereabouts
 from worker.controls import Controls
 from worker.floor import Floor
 from worker.gauges import Gauges
@@ -333,5 +334,7 @@ class Daemon:
             late = self.pulses.late(limit_s)
             if not late:
                 self._notifier.watchdog()
+            if late and self._told.get("tasks_late") is None:
+                self._log.error("whereabouts", threads=whereabouts.of_threads(), tasks=whereabouts.of_tasks())
             self._tell("tasks_late", ", ".join(late) or None)
             await self.clock.sleep(limit_s / 4)

@@ -55,6 +55,9 @@ async def test_outputs_that_hang_in_a_read_are_no_longer_alive(
 
     assert idle is None
     assert hung == "no sign of life from outputs"
+    (told,) = process.named("whereabouts")
+    assert "_in_silence" in told["tasks"]["projector"]
+    assert "_connection_worker_thread" in str(told["threads"])
 
 
 @in_virtual_time

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import packages_distributions
@@ -16,6 +17,9 @@ OUR_DISTRIBUTION = "execution-worker"
 
 # The drill is a package of scripts of its own, and the worker's code knows nothing of it.
 sys.path.insert(0, str(ROOT / "tests" / "faults"))
+
+# A shell's background jobs ignore SIGINT, and what they start inherits that: tests interrupt what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Derandomized: the same examples in every run, so that a failure is a change and never the weather.
 settings.register_profile(

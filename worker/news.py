@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from adapters.contract import OrderUpdate, PastOrder
 from config.seams import Clock
 from store.ledger import Ledger
@@ -11,14 +9,15 @@ from store.lifecycle import LATE_FILL_STATES, State, may_move
 from store.records import Halt, Move, Share
 from store.writer import Writer
 from worker.halts import Halts
+from worker.recent import Recent
 from worker.report import Report
 from worker.rows import accepted_move, late_fill_move
 
 # How long the lane that sent an order may take to record the reply before the stream's word is recorded.
 LANE_TURN_S = 0.01
 LANE_TURNS_MAX = 50
-# Orders that were told of; what is sent again is sent within minutes.
-TOLD_MAX = 16_384
+# Orders that were told of, at the least; what is sent again is sent within minutes.
+TOLD_KEPT = 8_192
 SUCCESSES = ("open", "partial", "filled")
 NEVER_AN_ORDER = (State.REJECTED, State.SKIPPED)
 
@@ -29,7 +28,7 @@ class News:
     def __init__(self, writer: Writer, ledger: Ledger, halts: Halts, report: Report, clock: Clock) -> None:
         self.unclaimed: dict[str, PastOrder] = {}
         self.fresh_until_ms = 0
-        self._told: OrderedDict[str, None] = OrderedDict()
+        self._told = Recent(TOLD_KEPT)
         self._writer = writer
         self._ledger = ledger
         self._halts = halts
@@ -45,9 +44,7 @@ class News:
 
         A stream is often faster than the reply: the lane gets a moment to record its own part first.
         """
-        self._told[update.client_order_id] = None
-        if len(self._told) > TOLD_MAX:
-            self._told.popitem(last=False)
+        self._told.add(update.client_order_id)
         for _ in range(LANE_TURNS_MAX):
             found = await self._writer.call(lambda: self._ledger.row_of(update.client_order_id))
             if found is None or found[1] is not State.RESERVED:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -130,13 +131,10 @@ class Followed:
 
     def _forget_old(self) -> None:
         """Keep memory flat: what ended or is nobody's leaves first come, first go; what is watched stays."""
-        for key in list(self._trackers):
-            if len(self._trackers) <= REMEMBERED_MAX:
-                return
-            client_order_id = self._trackers[key].client_order_id
-            if client_order_id in self._watches:
-                continue
-            del self._trackers[key]
+        surplus = len(self._trackers) - REMEMBERED_MAX
+        old = (key for key, one in self._trackers.items() if one.client_order_id not in self._watches)
+        for key in tuple(islice(old, max(surplus, 0))):
+            client_order_id = self._trackers.pop(key).client_order_id
             self._lacking.pop(key, None)
             keys = self._keys_of[client_order_id]
             keys.remove(key)

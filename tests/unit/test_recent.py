@@ -1,0 +1,29 @@
+"""The latest names of many: the last ones are never forgotten, and memory holds twice as many at most."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.recent import Recent
+
+NAMES = st.integers(min_value=0, max_value=12).map(str)
+
+
+@given(count=st.integers(min_value=1, max_value=8), names=st.lists(NAMES, max_size=60))
+def test_the_last_names_are_remembered_in_bounded_memory(count: int, names: list[str]) -> None:
+    recent = Recent(count)
+    for at, name in enumerate(names, start=1):
+        recent.add(name)
+        latest = list(dict.fromkeys(reversed(names[:at])))[:count]
+        assert [known for known in latest if known not in recent] == []
+        assert len(recent) <= 2 * count
+
+
+def test_what_is_long_past_is_forgotten() -> None:
+    recent = Recent(2)
+    for name in ("first", "second", "third", "fourth", "fifth"):
+        recent.add(name)
+
+    assert "first" not in recent
+    assert "third" in recent

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import typer
 
+from worker.asked_at import asked_at
 from worker.cli_options import ConfigFile, earlier, given_of
 from worker.exits import Exit
 
@@ -18,8 +19,6 @@ NOT_READY = 1
 TIMEOUT_S = 5.0
 SENTENCE_BYTES_MAX = 2_048
 SERVER = "execution-worker"
-# What listens everywhere is asked on loopback.
-EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def ask(host: str, port: int) -> Verdict:
             Exit.CONFIGURATION,
             "execution.http.port is 0, which is another port at every start: set a number to be asked at",
         )
-    connection = http.client.HTTPConnection(EVERYWHERE.get(host, host), port, timeout=TIMEOUT_S)
+    connection = http.client.HTTPConnection(asked_at(host), port, timeout=TIMEOUT_S)
     where = f"{host}:{port}"
     try:
         connection.request("GET", "/readyz")

@@ -19,6 +19,7 @@ from store.halts import halts_of
 from store.lock import lock_holder
 from store.paths import DATABASE
 from store.records import Halt
+from worker.asked_at import asked_at
 from worker.check_output import store_rows
 from worker.doubt import Level
 from worker.exits import Exit
@@ -109,7 +110,8 @@ def ask_worker(execution: Execution) -> dict[str, object] | None:
     """The running worker's own /status; None when it does not answer."""
     if execution.http.port == 0:
         return None
-    connection = http.client.HTTPConnection(execution.http.host, execution.http.port, timeout=HTTP_TIMEOUT_S)
+    host = asked_at(execution.http.host)
+    connection = http.client.HTTPConnection(host, execution.http.port, timeout=HTTP_TIMEOUT_S)
     try:
         connection.request("GET", "/status")
         answer = connection.getresponse()

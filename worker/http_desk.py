@@ -23,7 +23,7 @@ from worker.durations import EXAMPLES, seconds_of
 from worker.halts import Halts
 from worker.http_token import TokenFile
 from worker.logs import Log
-from worker.requests import ask_worker
+from worker.requests import NO_ANSWER, ask_worker
 
 # The worker looks twice a second; who waits longer is told so, and the connection ends at ten.
 ANSWER_S_MAX = 5.0
@@ -126,7 +126,7 @@ class Desk:
             return Said(503, False, str(error))
         match answer:
             case None:
-                return Said(503, False, f"the worker did not answer within {ANSWER_S_MAX:.0f} s: see its log")
+                return Said(503, False, NO_ANSWER.format(ANSWER_S_MAX))
             case Unreadable():
                 return Said(503, False, answer.why)
             case ControlAnswer():

@@ -36,6 +36,11 @@ from worker.report import Report
 # The worker looks twice a second; a full disk or a long commit may hold it longer.
 ANSWER_S_MAX = 10.0
 POLL_S = 0.05
+# Who was not answered must not believe that nothing happened: it may have begun, and wait for the disk.
+NO_ANSWER = (
+    "the worker did not answer within {:.0f} s: what was asked may have come into force, or do so when the "
+    "disk is free again; execution-worker status and the log tell"
+)
 
 
 def who_asks() -> str:
@@ -93,7 +98,7 @@ async def _ask_worker(folder: Path, request: ControlRequest, clock: Clock, held:
         case None:
             return (
                 Exit.HELD_BY_ANOTHER,
-                f"the worker did not answer within {ANSWER_S_MAX:.0f} s ({held}): see its log",
+                f"{NO_ANSWER.format(ANSWER_S_MAX)} ({held})",
             )
         case control.Unreadable():
             return Exit.DATA, answer.why

@@ -55,6 +55,9 @@ def test_the_probes_ask_for_what_is_served_and_written(entry: dict[str, Any]) ->
 
 def test_no_restart_is_tried_where_none_helps(entry: dict[str, Any]) -> None:
     final = {Exit(code) for code in entry["restart_args"]["final_exit_codes"]}
+    unit = (ROOT / "deploy" / "systemd" / "execution-worker.service").read_text()
+    (left_alone,) = re.findall(r"^RestartPreventExitStatus=(.*)$", unit, re.MULTILINE)
 
-    assert final == {Exit.OK, Exit.USAGE, Exit.PERMISSION, Exit.CONFIGURATION}
+    assert final == {Exit.OK, Exit.USAGE, Exit.DATA, Exit.PERMISSION, Exit.CONFIGURATION}
+    assert final == {Exit(int(code)) for code in left_alone.split()}
     assert entry["stop"]["within_s"] > 10

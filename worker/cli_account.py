@@ -19,6 +19,7 @@ from worker.cli_options import (
     earlier,
     given_of,
 )
+from worker.exits import Exit
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -81,6 +82,13 @@ def _where(loaded: object) -> str:
 
 
 def _confirm(question: str, *, yes: bool) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        typer.echo("execution-worker: nothing was done", err=True)
-        raise typer.Exit(0)
+    try:
+        if yes or typer.confirm(question, err=True):
+            return
+        told, code = "nothing was done", Exit.OK
+    except typer.Abort:
+        # Ctrl-C, or nobody there to answer.
+        typer.echo(err=True)
+        told, code = "nothing was done: there was no answer; add --yes where nobody can be asked", Exit.USAGE
+    typer.echo(f"execution-worker: {told}", err=True)
+    raise typer.Exit(code)

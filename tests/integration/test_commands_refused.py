@@ -48,3 +48,23 @@ def test_a_halt_of_real_money_waits_for_no_confirmation_and_its_start_does(
     assert (tmp_path / "output" / "executions" / "HALT").exists()
     assert "LIVE_CONFIRM" not in halted.output + kept.output
     assert kept.exit_code == Exit.NOT_RUNNING
+
+
+@pytest.mark.parametrize("command", [["cancel-all"], ["flatten", "BTCUSDT"]])
+@pytest.mark.parametrize(
+    ("said", "code", "told"), [("", Exit.USAGE, "add --yes where nobody can be asked"), ("n\n", Exit.OK, "")]
+)
+def test_what_nobody_confirmed_is_not_done_and_says_so(
+    tmp_path: Path, command: list[str], said: str, code: Exit, told: str
+) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("execution: {mode: testnet, symbols: [BTCUSDT]}\n")
+
+    result = CliRunner().invoke(app, [*command, "--config", str(config)], input=said)
+
+    assert result.exit_code == code
+    assert (
+        f"execution-worker: nothing was done{': there was no answer; ' if told else ''}{told}"
+        in result.output
+    )
+    assert "Aborted" not in result.output

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
-from streams.burst import EMPTY_MARKER, Spot
-from streams.files import Candidate, OrderKey
-from streams.folder import Entry, FolderSign, Identity, identify, list_names, sign_of, sort_names
+from streams.files import OrderKey
+from streams.folder import Entry, FolderSign, identify, list_names, sign_of, sort_names
 from streams.known import KnownFiles
 from streams.position import SourcePosition
 from streams.segment import SOURCE_KIND
+from streams.tailed_file import TailedFile
 
 # Every round stats at least this many files, the last ones by order: producers append to them.
 HOT_FILES = 16
@@ -34,66 +33,6 @@ ROUND_ATTEMPTS = 4
 
 RESET_REASONS = ("truncated", "replaced", "marker")
 IGNORED_REASONS = ("part", "tmp", "gz", "foreign", "unreadable")
-
-
-@dataclass(slots=True)
-class Skip:
-    """A line being passed over: a run of NUL bytes, or a line that is too long to be held."""
-
-    start: int
-    marker: str
-    raw: bytes
-    only_nul: bool
-
-
-@dataclass(slots=True, eq=False)
-class TailedFile:
-    """One file and how far it was read. `identity` is the last stat, `changed_s` when it moved.
-
-    `read_to` is the (size, mtime) up to which there is nothing left to do. `inherited` holds until
-    a position that came from another name was checked against the bytes.
-    """
-
-    candidate: Candidate
-    path: str
-    entry_inode: int
-    identity: Identity
-    changed_s: float
-    offset: int = 0
-    marker: str = EMPTY_MARKER
-    inherited: bool = False
-    read_to: tuple[int, int] | None = None
-    stale: bool = False
-    retry_s: float | None = None
-    skip: Skip | None = None
-    hold_offset: int = -1
-    hold_since_s: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """The file's name in its folder."""
-        return self.candidate.name
-
-    @property
-    def spot(self) -> Spot:
-        """Where to read on."""
-        return Spot(self.identity.device, self.identity.inode, self.offset, self.marker)
-
-    @property
-    def finished(self) -> bool:
-        """Whether everything the last stat showed was dealt with."""
-        return self.read_to == (self.identity.size, self.identity.mtime_ns)
-
-    def finish(self) -> None:
-        """Nothing is left to do up to what the last stat showed."""
-        self.read_to = (self.identity.size, self.identity.mtime_ns)
-
-    def start_over(self) -> None:
-        """Read from the first byte again."""
-        self.offset, self.marker = 0, EMPTY_MARKER
-        self.read_to = self.skip = None
-        self.inherited = False
-        self.hold_offset = -1
 
 
 class Catalog:
@@ -297,7 +236,7 @@ class Catalog:
         return changed
 
     def _list(self, now_s: float) -> bool:
-        listed = dict(list_names(self.folder)) if self.sign is not None else {}
+        listed = self._names() if self.sign is not None else {}
         if listed == self._listed and not self._unusable:
             return False
         self._listed = listed
@@ -325,6 +264,18 @@ class Catalog:
             return False
         self._sort()
         return True
+
+    def _names(self) -> dict[str, int]:
+        """Every name in the folder with its inode; what is known already is the very same name and number."""
+        known = self._files
+        found: dict[str, int] = {}
+        for name, inode in list_names(self.folder):
+            file = known.get(name)
+            if file is not None and file.entry_inode == inode:
+                found[file.candidate.name] = file.entry_inode
+            else:
+                found[name] = inode
+        return found
 
     def _sort(self) -> None:
         self.order = sorted(self._files.values(), key=_order_of)
@@ -358,12 +309,13 @@ class Catalog:
         unusable: set[str] = set()
         adopted: list[TailedFile] = []
         for entry in entries:
-            path = f"{self.folder}/{entry.candidate.name}"
-            identity = identify(path)
+            identity = identify(f"{self.folder}/{entry.candidate.name}")
             if identity is None:
                 unusable.add(entry.candidate.name)
                 continue
-            file = TailedFile(entry.candidate, path, entry.inode, identity, now_s)
+            # One number where there would be two equal ones.
+            inode = identity.inode if entry.inode == identity.inode else entry.inode
+            file = TailedFile(entry.candidate, self.folder, inode, identity, now_s)
             adopted.append(file)
             self._files[file.name] = file
             self._place(file)

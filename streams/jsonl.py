@@ -20,13 +20,14 @@ from aiofiles.base import wrap
 
 from config.seams import Clock
 from config.settings import Source as SourceSettings
-from streams.catalog import HOT_FILES, TailedFile
+from streams.catalog import HOT_FILES
 from streams.files import candidate_of
 from streams.folder import FolderSign, identify, list_names, sign_of
 from streams.position import SourcePosition
 from streams.segment import SOURCE_KIND, JsonlBatch
 from streams.source import FeedState, SourceCounters
 from streams.tail import Tail, counts_of
+from streams.tailed_file import TailedFile
 from streams.wake import Watcher, open_watcher
 
 NEWEST_FILES = 2

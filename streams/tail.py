@@ -23,11 +23,12 @@ from pathlib import Path
 from config.seams import Clock
 from config.settings import Source as SourceSettings
 from streams.burst import Changed, Chunk, LinesEnd, Unreadable, find_lines_end, read_burst
-from streams.catalog import IGNORED_REASONS, RESET_REASONS, Catalog, Skip, TailedFile
+from streams.catalog import IGNORED_REASONS, RESET_REASONS, Catalog
 from streams.codec import RAW_BYTES_MAX, decode_lines, malformed
 from streams.position import MARKER_BYTES, SourcePosition, marker_of
 from streams.segment import SOURCE_KIND, JsonlBatch, Segment, Slice
 from streams.signal import Place, Record, Signal
+from streams.tailed_file import Skip, TailedFile
 
 # One pull looks at no more than this without giving the event loop a turn.
 PULL_BYTES_MAX = 16 * 1_048_576

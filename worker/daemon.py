@@ -7,6 +7,7 @@ reserved and not settled by then is settled by the next start.
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -257,6 +258,9 @@ class Daemon:
             self.metrics.set_sources_ignored(len(self.ignored_sources))
             self._tell("source_ignored", ", ".join(self.ignored_sources) or None)
             await self._gauges.look_at_disk(self._ledger)
+            # A closed connection of the status server is a cycle of some 2 KB, and batches make so few others
+            # that the threshold alone would let hours of them stand.
+            gc.collect(1)
             if self.clock.monotonic_s() >= prune_at_s:
                 prune_at_s = self.clock.monotonic_s() + PRUNE_S
                 await self._prune()

@@ -272,7 +272,7 @@ class Catalog:
         for name, inode in list_names(self.folder):
             file = known.get(name)
             if file is not None and file.entry_inode == inode:
-                found[file.candidate.name] = file.entry_inode
+                found[file.name] = file.entry_inode
             else:
                 found[name] = inode
         return found

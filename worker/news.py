@@ -17,7 +17,7 @@ from worker.rows import accepted_move, late_fill_move
 LANE_TURN_S = 0.01
 LANE_TURNS_MAX = 50
 # Orders that were told of, at the least; what is sent again is sent within minutes.
-TOLD_KEPT = 8_192
+TOLD_KEPT = 16_384
 SUCCESSES = ("open", "partial", "filled")
 NEVER_AN_ORDER = (State.REJECTED, State.SKIPPED)
 

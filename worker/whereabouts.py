@@ -13,6 +13,8 @@ import faulthandler
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
+from itertools import islice
 from types import FrameType
 
 FRAMES_MAX = 6
@@ -28,16 +30,15 @@ def of_threads() -> dict[str, str]:
     """Thread name -> its innermost frames, the last call first."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     frames = sys._current_frames()
-    return {names.get(ident, f"thread {ident}"): _told(_stack(frame)) for ident, frame in frames.items()}
+    return {
+        names.get(ident, f"thread {ident}"): _told(traceback.walk_stack(frame))
+        for ident, frame in frames.items()
+    }
 
 
 def of_tasks() -> dict[str, str]:
     """Task name -> the frames it waits in, the last call first; must be called on the event loop."""
     return {task.get_name(): _told(_awaited(task)) for task in asyncio.all_tasks() if not task.done()}
-
-
-def _stack(frame: FrameType) -> list[tuple[FrameType, int]]:
-    return list(traceback.walk_stack(frame))
 
 
 def _awaited(task: asyncio.Task[object]) -> list[tuple[FrameType, int]]:
@@ -50,8 +51,8 @@ def _awaited(task: asyncio.Task[object]) -> list[tuple[FrameType, int]]:
     return found[::-1]
 
 
-def _told(stack: list[tuple[FrameType, int]]) -> str:
+def _told(stack: Iterable[tuple[FrameType, int]]) -> str:
     return ", ".join(
         f"{frame.f_code.co_qualname} {'/'.join(frame.f_code.co_filename.split('/')[-2:])}:{line}"
-        for frame, line in stack[:FRAMES_MAX]
+        for frame, line in islice(stack, FRAMES_MAX)
     )
